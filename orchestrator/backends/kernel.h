@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A kernel to boot: a release installed on the host, or a build tree. */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+	char *release; /* as `uname -r` will say */
+	char *image;   /* readable bzImage or vmlinuz */
+	char *vmlinux; /* with debug info, or NULL */
+	char *build;   /* for /lib/modules/RELEASE/build, or NULL when headers are not installed */
+	char *config;  /* .config or /boot/config-RELEASE, or NULL */
+	char *modules; /* /lib/modules/RELEASE; for a build tree a folder of the same form that
+			  devvm keeps in its cache, with links into the tree and depmod's files */
+	gboolean build_tree;
+} Kernel;
+
+/*
+ * `spec`: a release, a path of a build tree, or NULL for the newest installed release that has
+ * modules. NOT_FOUND lists what there is; an image that cannot be read says how to mend it; a
+ * kernel that lacks what a guest needs (NFS v3 client, overlay, virtio pci/net/console, devtmpfs,
+ * initramfs…) is refused naming the CONFIG options.
+ */
+Kernel *kernel_find(const char *spec, GError **error);
+void kernel_free(Kernel *kernel);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)
+
+/* All installed releases, newest first. */
+char **kernel_installed(void);
