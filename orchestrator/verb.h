@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A verb of the command line. Each file under verbs/ ends with its own row, main.c lists the rows;
+ * A verb of the command line. Each file under verbs/ ends with its own row, table.c lists the rows;
  * help, completion and the checks before a verb runs all come from the row.
  */
 #pragma once

@@ -9,11 +9,7 @@ int devvm_exit_status(const GError *error)
 {
 	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
 		return 130;
-	if (error->domain != DEVVM_ERROR || error->code == DEVVM_ERROR_FAILED)
-		return 1;
-	if (error->code == DEVVM_ERROR_LOST)
-		return 255;
-	return error->code + 1;
+	return error->domain == DEVVM_ERROR ? error->code : DEVVM_ERROR_FAILED;
 }
 
 static gboolean fail_valist(GError **error, DevvmError code, const char *suffix, const char *format,

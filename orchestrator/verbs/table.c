@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verbs.h"
+
+const Verb *const devvm_verbs[] = {
+	NULL,
+};

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rows of all verbs, each defined at the end of its own file; table.c lists them. */
+#pragma once
+
+#include "../verb.h"
+
+/* keep in the order of the table */
