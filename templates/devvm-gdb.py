@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""gdb's side of devvm: symbols of the guest's modules, always the right ones.
+
+    gdb VMLINUX -x devvm-gdb.py -ex 'target remote …'
+
+`devvm gdb NAME` does that and sets, before this file is read,
+    $devvm_symbols   the VM's symbols.json: which file each project module is
+    $devvm_vm        the VM's name, for messages
+The environment (DEVVM_SYMBOLS, DEVVM_VM) does as well, and DEVVM_SEARCH adds
+folders (with ':' between them) where .ko files are looked for.
+"""
+
+import os
+import sys
+
+import gdb
+
+_write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "gdb"))
+import devvm_session  # noqa: E402
+
+sys.dont_write_bytecode = _write_bytecode
+devvm_session.start()
