@@ -180,11 +180,12 @@ copy_tree() {
 	chown -R "$ACCOUNT:$ACCOUNT" "$1"
 }
 
-# Runs a command as account $1 with an environment of its own, and nothing of root's.
+# Becomes account $1 and runs a command, with an environment of its own and nothing of root's. To
+# be called with & only: so that $! is the command itself, and a signal reaches it.
 as_account() {
 	name=$1
 	shift
-	runuser -u "$name" -- env -i HOME="$(getent passwd "$name" | cut -d: -f6)" \
+	exec runuser -u "$name" -- env -i HOME="$(getent passwd "$name" | cut -d: -f6)" \
 		USER="$name" LOGNAME="$name" SHELL=/bin/sh LANG=C.UTF-8 \
 		XDG_RUNTIME_DIR="/run/user/$(id -u "$name")" \
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
@@ -261,8 +262,11 @@ do_build() {
 }
 
 do_test() {
-	build_into build
-	build_into build-dev --native-file "$TOP/build-dev.ini"
+	(build_into build && build_into build-dev --native-file "$TOP/build-dev.ini") || {
+		echo "FAIL build"
+		echo "0 passed, 1 failed, 0 skipped"
+		exit 1
+	}
 	exec python3 "$TOP/tests/run.py" "$@"
 }
 
