@@ -12,7 +12,10 @@ typedef struct {
 	char *config;  /* .config or /boot/config-RELEASE, or NULL */
 	char *modules; /* /lib/modules/RELEASE; for a build tree a folder of the same form that
 			  devvm keeps in its cache, with links into the tree and depmod's files */
+	char *source; /* a build tree's sources when they stand elsewhere (make O=…), or NULL; the
+			 guest and gdb need both folders */
 	gboolean build_tree;
+	char **warnings; /* whole lines for the user; NULL-terminated, often empty */
 } Kernel;
 
 /*
@@ -24,6 +27,16 @@ typedef struct {
 Kernel *kernel_find(const char *spec, GError **error);
 void kernel_free(Kernel *kernel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)
+
+/* kernel_find does not ask for what disks need, as a VM may have none; this does. */
+gboolean kernel_check_disks(const Kernel *kernel, GError **error);
+
+/* kernel_find with another root than "/" for what is installed: for tests. */
+Kernel *kernel_find_in(const char *root, const char *spec, GError **error);
+char **kernel_installed_in(const char *root);
+
+/* <0, 0, >0 as release a is older, the same, newer than b: 6.1.0-9 < 6.1.0-10, 6.2-rc1 < 6.2. */
+int kernel_release_compare(const char *a, const char *b);
 
 /* All installed releases, newest first. */
 char **kernel_installed(void);
