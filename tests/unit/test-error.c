@@ -42,4 +42,3 @@ int main(int argc, char **argv)
 	g_test_add_func("/error/exit-status", test_exit_status);
 	return g_test_run();
 }
-int main(
