@@ -22,7 +22,7 @@
 
 enum { CHUNK = 256 << 10, FIRST_BUCKETS = 1024, LAYOUT_VERSION = 1 };
 #define NODE_OFF 4096ULL
-#define NAME_OFF (1ULL << 30)
+#define NAME_OFF (1ULL << 28)
 #define NAME_AREA_MAX (1ULL << 29)
 #define NODE_AREA_MAX ((size_t) NODES_MAX * sizeof(struct node))
 
