@@ -185,7 +185,7 @@ copy_tree() {
 as_account() {
 	name=$1
 	shift
-	exec runuser -u "$name" -- env -i HOME="$(getent passwd "$name" | cut -d: -f6)" \
+	exec setpriv --reuid "$name" --regid "$name" --init-groups env -i HOME="$(getent passwd "$name" | cut -d: -f6)" \
 		USER="$name" LOGNAME="$name" SHELL=/bin/sh LANG=C.UTF-8 \
 		XDG_RUNTIME_DIR="/run/user/$(id -u "$name")" \
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
