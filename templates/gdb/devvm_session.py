@@ -55,10 +55,10 @@ class Session:
         if connection != self.connection:
             self.connection = connection
             self._attach()
-        elif not self.loader.synced:
-            self.loader.sync()
-        else:
+        elif self.loader.synced:
             self.loader.validate()
+        elif self.loader.hooks:
+            self.loader.begin()
 
     def _attach(self):
         try:
@@ -67,7 +67,29 @@ class Session:
             self.loader.complain("cannot set the step mask: %s" % e)
         self.loader.forget_all()
         self.loader.arm()
-        self.loader.sync()
+        try:
+            if self.loader.begin() or self._begin_elsewhere():
+                return
+        except LayoutError:
+            self.loader.disarm()
+            raise
+        if gdb.newest_frame().pc() >= 1 << 63:
+            self.loader.complain("the kernel is not at vmlinux's addresses: it needs 'nokaslr' on "
+                                 "its command line")
+        self.loader.begin_later()
+
+    def _begin_elsewhere(self):
+        """A CPU in user space may not have the kernel mapped; another one may."""
+        here = gdb.selected_thread()
+        try:
+            for thread in gdb.selected_inferior().threads():
+                if thread.ptid != here.ptid:
+                    thread.switch()
+                    if self.loader.begin():
+                        return True
+        finally:
+            here.switch()
+        return False
 
     def on_gone(self, *_event):
         """The guest or the connection has gone."""
@@ -75,6 +97,13 @@ class Session:
         try:
             self.loader.forget_all()
         except gdb.error as e:
+            self.loader.complain(str(e))
+
+    def on_prompt(self):
+        try:
+            if self.connection is not None:
+                self.loader.tidy()
+        except (gdb.error, GuestError, LayoutError) as e:
             self.loader.complain(str(e))
 
     def on_breakpoint(self, bp):
@@ -89,7 +118,11 @@ class Session:
         gdb.events.exited.connect(self.on_gone)
         if hasattr(gdb.events, "connection_removed"):
             gdb.events.connection_removed.connect(self.on_gone)
+        gdb.events.before_prompt.connect(self.on_prompt)
         gdb.events.breakpoint_created.connect(self.on_breakpoint)
+
+
+session = None
 
 
 class DevvmCommand(gdb.Command):
@@ -119,7 +152,7 @@ this is for when gdb could not follow."""
         try:
             if not loader.hooks:
                 loader.arm()
-            if not loader.sync():
+            if not loader.begin():
                 raise gdb.GdbError("devvm: the kernel's memory is not readable where the guest "
                                    "stands now: continue, stop again, try again")
         except (LayoutError, GuestError) as e:
@@ -150,10 +183,12 @@ def show(loader):
 
 
 def start():
+    global session
     session = Session()
     session.connect_events()
     DevvmCommand()
     SymbolsCommand(session)
     ModulesCommand(session)
     session.on_stop(None)
+
     return session
