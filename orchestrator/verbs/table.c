@@ -2,5 +2,6 @@
 #include "verbs.h"
 
 const Verb *const devvm_verbs[] = {
+	&verb_gdb,
 	NULL,
 };

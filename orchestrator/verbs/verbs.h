@@ -5,3 +5,4 @@
 #include "../verb.h"
 
 /* keep in the order of the table */
+extern const Verb verb_gdb;

@@ -30,7 +30,8 @@ def _setting(name):
 
 class Session:
     def __init__(self):
-        search = (_setting("search") or "").split(":")
+        search = (_setting("search") or "").split("\n")
+        self.follow = _setting("loader") != "off"
         self.loader = Loader(Registry(_setting("symbols"), search))
         self.connection = None
         self.attached_once = False
@@ -58,17 +59,19 @@ class Session:
         elif self.loader.synced:
             self.loader.validate()
         elif self.loader.hooks:
-            self.loader.begin()
+            self.begin()
 
     def _attach(self):
         try:
             quiet("maintenance packet " + STEP_MASK)
         except gdb.error as e:
             self.loader.complain("cannot set the step mask: %s" % e)
+        if not self.follow:
+            return
         self.loader.forget_all()
         self.loader.arm()
         try:
-            if self.loader.begin() or self._begin_elsewhere():
+            if self.begin():
                 return
         except LayoutError:
             self.loader.disarm()
@@ -78,8 +81,10 @@ class Session:
                                  "its command line")
         self.loader.begin_later()
 
-    def _begin_elsewhere(self):
-        """A CPU in user space may not have the kernel mapped; another one may."""
+    def begin(self):
+        """loader.begin(), also when the CPU gdb is on has the kernel unmapped (user space)."""
+        if self.loader.begin():
+            return True
         here = gdb.selected_thread()
         try:
             for thread in gdb.selected_inferior().threads():
@@ -147,12 +152,14 @@ this is for when gdb could not follow."""
     def invoke(self, _argument, _from_tty):
         loader = self.session.loader
         loader.forgive()
+        if not self.session.follow:
+            raise gdb.GdbError("devvm: this gdb was started with --lx-symbols: type 'lx-symbols'")
         if self.session.connection is None:
             raise gdb.GdbError("devvm: no guest: type 'target remote ADDRESS' first")
         try:
             if not loader.hooks:
                 loader.arm()
-            if not loader.begin():
+            if not self.session.begin():
                 raise gdb.GdbError("devvm: the kernel's memory is not readable where the guest "
                                    "stands now: continue, stop again, try again")
         except (LayoutError, GuestError) as e:
@@ -173,6 +180,27 @@ Usage: devvm modules"""
         show(self.session.loader)
 
 
+class LxSymbolsCommand(gdb.Command):
+    """devvm loads the symbols of modules: the kernel's own lx-symbols would only undo that.
+
+`devvm gdb --lx-symbols` starts a gdb in which the kernel's own does it."""
+
+    def __init__(self):
+        super().__init__("lx-symbols", gdb.COMMAND_FILES)
+
+    def invoke(self, _argument, _from_tty):
+        raise gdb.GdbError("devvm: module symbols are loaded by devvm here: 'devvm modules' shows "
+                           "them; `devvm gdb --lx-symbols` starts a gdb with the kernel's own loader")
+
+
+def have_command(name):
+    try:
+        quiet("help " + name)
+        return True
+    except gdb.error:
+        return False
+
+
 def show(loader):
     if not loader.loaded:
         say("no module symbols are loaded")
@@ -189,6 +217,6 @@ def start():
     DevvmCommand()
     SymbolsCommand(session)
     ModulesCommand(session)
+    if session.follow and have_command("lx-symbols"):
+        LxSymbolsCommand()
     session.on_stop(None)
-
-    return session
