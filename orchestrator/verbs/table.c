@@ -2,6 +2,5 @@
 #include "verbs.h"
 
 const Verb *const devvm_verbs[] = {
-	&verb_gdb,
-	NULL,
+	&verb_up, &verb_down, &verb_rm, &verb_ls, NULL,
 };

@@ -5,4 +5,7 @@
 #include "../verb.h"
 
 /* keep in the order of the table */
-extern const Verb verb_gdb;
+extern const Verb verb_up;
+extern const Verb verb_down;
+extern const Verb verb_rm;
+extern const Verb verb_ls;

@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Values go into nodes of the parsed template, never into text that is parsed afterwards: a path
+ * or a name can hold whatever it likes and still is only a value.
+ */
+#include "domain-xml.h"
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <string.h>
+
+#include "util/error.h"
+
+#define QEMU_NS "http://libvirt.org/schemas/domain/qemu/1.0"
+#define FIRST_DISK_SLOT 5 /* on the root bus, after the template's devices */
+#define LAST_DISK_SLOT 0x1e
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
+
+static const char *const gdb_modes[] = {
+	[GDB_KEEPER] = "keeper", [GDB_TCP] = "tcp", [GDB_UNIX] = "unix"};
+
+#define X(s) ((const xmlChar *) (s))
+
+static gboolean is_element(const xmlNode *node, const char *name)
+{
+	return node->type == XML_ELEMENT_NODE && !strcmp((const char *) node->name, name);
+}
+
+static gboolean in_namespace(const xmlNode *node, const char *uri)
+{
+	return node->ns && !strcmp((const char *) node->ns->href, uri);
+}
+
+/* First child element of that name and namespace (NULL: none). */
+static xmlNode *find_child(const xmlNode *parent, const char *name, const char *ns)
+{
+	for (xmlNode *n = parent ? parent->children : NULL; n; n = n->next)
+		if (is_element(n, name) && (ns ? in_namespace(n, ns) : !n->ns))
+			return n;
+	return NULL;
+}
+
+static xmlDoc *parse(const char *text, const char *name, GError **error)
+{
+	xmlDoc *doc = xmlReadMemory(text, (int) strlen(text), name, NULL,
+				    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+					    XML_PARSE_NOBLANKS);
+	const xmlError *e = xmlGetLastError();
+
+	if (doc && xmlDocGetRootElement(doc))
+		return doc;
+	g_clear_pointer(&doc, xmlFreeDoc);
+	devvm_fail(error, DEVVM_ERROR_CONFIG, "%s:%d: this is no XML: %.*s", name, e ? e->line : 1,
+		   e && e->message ? (int) strcspn(e->message, "\n") : 1,
+		   e && e->message ? e->message : "?");
+	return NULL;
+}
+
+/* --- values → template ------------------------------------------------------------------------ */
+
+/* XML has no way to write a control character, nor bytes that are no UTF-8. */
+static gboolean can_be_xml(const char *what, const char *value, GError **error)
+{
+	for (const char *p = value; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			return devvm_fail(error, DEVVM_ERROR_CONFIG,
+					  "the %s has a control character in it, which libvirt "
+					  "cannot take: rename or reword it",
+					  what);
+	if (!g_utf8_validate(value, -1, NULL))
+		return devvm_fail(error, DEVVM_ERROR_CONFIG,
+				  "the %s is no valid UTF-8, which libvirt cannot take: rename it",
+				  what);
+	return TRUE;
+}
+
+/* `text` with each @WORD@ replaced from `values`, in one pass; NULL for a word nobody knows. */
+static char *replace_words(const char *text, GHashTable *values)
+{
+	GString *out = g_string_new(NULL);
+	const char *p = text;
+
+	while (*p) {
+		gsize plain = strcspn(p, "@");
+		gsize word;
+
+		g_string_append_len(out, p, (gssize) plain);
+		p += plain;
+		if (!*p)
+			break;
+		word = strspn(p + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+		if (word && p[1 + word] == '@') {
+			g_autofree char *key = g_strndup(p + 1, word);
+			const char *value = g_hash_table_lookup(values, key);
+
+			if (!value) {
+				g_string_free(out, TRUE);
+				return NULL;
+			}
+			g_string_append(out, value);
+			p += word + 2;
+		} else {
+			g_string_append_c(out, *p++);
+		}
+	}
+	return g_string_free(out, FALSE);
+}
+
+static gboolean fill_attributes(xmlNode *node, GHashTable *values, GError **error)
+{
+	for (xmlAttr *a = node->properties; a; a = a->next) {
+		xmlChar *old = xmlNodeListGetString(node->doc, a->children, 1);
+		g_autofree char *new = replace_words((const char *) (old ? old : X("")), values);
+
+		xmlFree(old);
+		if (!new)
+			return devvm_fail(error, DEVVM_ERROR_FAILED,
+					  "the template has an unknown @WORD@ in <%s %s='…'>",
+					  (const char *) node->name, (const char *) a->name);
+		xmlSetNsProp(node, a->ns, a->name, X(new));
+	}
+	return TRUE;
+}
+
+static gboolean fill_text(xmlNode *text, GHashTable *values, GError **error)
+{
+	g_autofree char *new = replace_words((const char *) text->content, values);
+
+	if (!new)
+		return devvm_fail(error, DEVVM_ERROR_FAILED,
+				  "the template has an unknown @WORD@ in '%s'",
+				  (const char *) text->content);
+	xmlNodeSetContent(text, NULL);
+	xmlNodeAddContent(text, X(new));
+	return TRUE;
+}
+
+/* Fills the elements below `node` too, and drops comments. */
+static gboolean fill(xmlNode *node, GHashTable *values, GError **error)
+{
+	xmlNode *next;
+
+	if (!fill_attributes(node, values, error))
+		return FALSE;
+	for (xmlNode *n = node->children; n; n = next) {
+		next = n->next;
+		if (n->type == XML_COMMENT_NODE) {
+			xmlUnlinkNode(n);
+			xmlFreeNode(n);
+		} else if (n->type == XML_TEXT_NODE) {
+			if (!fill_text(n, values, error))
+				return FALSE;
+		} else if (n->type == XML_ELEMENT_NODE && !fill(n, values, error)) {
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+/* The same for one uuid, so that the guest's interface keeps its name over a redefine. */
+static char *mac_of(const char *uuid)
+{
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, uuid, -1);
+
+	return g_strdup_printf("52:54:00:%.2s:%.2s:%.2s", sum, sum + 2, sum + 4);
+}
+
+static GHashTable *template_values(const DomainSpec *spec)
+{
+	const Vm *vm = spec->vm;
+	GHashTable *v = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+
+	g_hash_table_insert(v, (char *) "TYPE", g_strdup(vm->kvm ? "kvm" : "qemu"));
+	g_hash_table_insert(v, (char *) "CPU", g_strdup(vm->kvm ? "host-passthrough" : "maximum"));
+	g_hash_table_insert(v, (char *) "NAME", g_strdup(vm->name));
+	g_hash_table_insert(v, (char *) "UUID", g_strdup(vm->uuid));
+	g_hash_table_insert(v, (char *) "TITLE",
+			    g_strdup_printf("devvm %s: %s", vm->name, vm->project));
+	g_hash_table_insert(v, (char *) "MEMORY",
+			    g_strdup_printf("%" G_GUINT64_FORMAT, vm->memory));
+	g_hash_table_insert(v, (char *) "CPUS", g_strdup_printf("%u", vm->cpus));
+	g_hash_table_insert(v, (char *) "KERNEL", g_strdup(vm->image));
+	g_hash_table_insert(v, (char *) "INITRD", g_strdup(spec->initrd ? spec->initrd : ""));
+	g_hash_table_insert(v, (char *) "CMDLINE", g_strdup(spec->cmdline));
+	g_hash_table_insert(v, (char *) "CONSOLE", g_strdup(spec->console));
+	g_hash_table_insert(v, (char *) "AGENT_SOCKET",
+			    g_build_filename(vm->run_dir, "agent.sock", NULL));
+	g_hash_table_insert(v, (char *) "MAC", mac_of(vm->uuid));
+	return v;
+}
+
+static gboolean check_values(const DomainSpec *spec, GError **error)
+{
+	const Vm *vm = spec->vm;
+	const char *pairs[][2] = {
+		{"folder of the project", vm->project},
+		{"kernel's path", vm->image},
+		{"kernel's release", vm->release},
+		{"path of vmlinux", vm->vmlinux},
+		{"path of the kernel's build folder", vm->build},
+		{"path of the kernel's modules", spec->modules},
+		{"kernel command line (append)", spec->cmdline},
+		{"path of the initramfs", spec->initrd},
+		{"data folder's path", vm->data_dir},
+		{"runtime folder's path", vm->run_dir},
+		{"group's name", vm->group},
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(pairs); i++)
+		if (pairs[i][1] && !can_be_xml(pairs[i][0], pairs[i][1], error))
+			return FALSE;
+	for (gsize i = 0; vm->trees && vm->trees[i]; i++)
+		if (!can_be_xml("path of a tree", vm->trees[i], error))
+			return FALSE;
+	return TRUE;
+}
+
+/* --- what code adds to the template ------------------------------------------------------------
+ */
+
+static xmlNode *add(xmlNode *parent, xmlNs *ns, const char *name, const char *text)
+{
+	return xmlNewTextChild(parent, ns, X(name), text ? X(text) : NULL);
+}
+
+static void set(xmlNode *node, const char *name, const char *value)
+{
+	if (value)
+		xmlSetProp(node, X(name), X(value));
+}
+
+/*
+ * Scratch disks do not outlive a crash of the host in a sane state, and need not: no flush ever
+ * waits for the host's disk. Freed blocks go back to the host.
+ */
+static gboolean add_disks(xmlNode *devices, const DomainSpec *spec, GError **error)
+{
+	for (guint i = 0; i < spec->disks->len; i++) {
+		const DomainDisk *d = g_ptr_array_index(spec->disks, i);
+		g_autofree char *target = g_strdup_printf("vd%c", 'a' + i);
+		g_autofree char *serial = g_strdup_printf("scratch%u", i);
+		g_autofree char *slot = g_strdup_printf("0x%02x", FIRST_DISK_SLOT + i);
+		xmlNode *disk, *n;
+
+		if (FIRST_DISK_SLOT + i > LAST_DISK_SLOT)
+			return devvm_fail(error, DEVVM_ERROR_CONFIG,
+					  "%u disks are too many: at most %d fit", spec->disks->len,
+					  LAST_DISK_SLOT - FIRST_DISK_SLOT + 1);
+		disk = add(devices, NULL, "disk", NULL);
+		set(disk, "type", "file");
+		set(disk, "device", "disk");
+		n = add(disk, NULL, "driver", NULL);
+		set(n, "name", "qemu");
+		set(n, "type", "raw");
+		set(n, "cache", "unsafe");
+		set(n, "discard", "unmap");
+		set(add(disk, NULL, "source", NULL), "file", d->path);
+		n = add(disk, NULL, "target", NULL);
+		set(n, "dev", target);
+		set(n, "bus", "virtio");
+		add(disk, NULL, "serial", serial);
+		n = add(disk, NULL, "address", NULL);
+		set(n, "type", "pci");
+		set(n, "domain", "0x0000");
+		set(n, "bus", "0x00");
+		set(n, "slot", slot);
+		set(n, "function", "0x0");
+	}
+	return TRUE;
+}
+
+static xmlNode *add_metadata(xmlNode *metadata, const DomainSpec *spec)
+{
+	const Vm *vm = spec->vm;
+	g_autofree char *uid = g_strdup_printf("%u", spec->uid);
+	g_autofree char *port = g_strdup_printf("%u", vm->gdb_port);
+	xmlNode *top = xmlNewChild(metadata, NULL, X("vm"), NULL), *n;
+	xmlNs *ns = xmlNewNs(top, X(DOMAIN_XML_NS), X("devvm"));
+
+	xmlSetNs(top, ns);
+	set(add(top, ns, "owner", NULL), "uid", uid);
+	add(top, ns, "project", vm->project);
+	for (gsize i = 0; vm->trees && vm->trees[i]; i++)
+		add(top, ns, "tree", vm->trees[i]);
+	n = add(top, ns, "kernel", NULL);
+	set(n, "type", vm->build_tree ? "tree" : "package");
+	set(n, "release", vm->release);
+	set(n, "image", vm->image);
+	set(n, "vmlinux", vm->vmlinux);
+	set(n, "build", vm->build);
+	set(n, "modules", spec->modules);
+	n = add(top, ns, "gdb", NULL);
+	set(n, "mode", gdb_modes[vm->gdb_mode]);
+	if (vm->gdb_mode != GDB_UNIX)
+		set(n, "port", port);
+	if (vm->group)
+		add(top, ns, "group", vm->group);
+	n = add(top, ns, "folders", NULL);
+	set(n, "run", vm->run_dir);
+	set(n, "data", vm->data_dir);
+	return top;
+}
+
+char *qemu_escape(const char *path)
+{
+	g_auto(GStrv) parts = g_strsplit(path, ",", -1);
+
+	return g_strjoinv(",,", parts);
+}
+
+static char *socket_option(const char *id, const char *folder, const char *name)
+{
+	g_autofree char *path = g_build_filename(folder, name, NULL);
+	g_autofree char *escaped = qemu_escape(path);
+
+	return g_strdup_printf("socket,id=%s,path=%s,server=on,wait=off", id, escaped);
+}
+
+/* A second QMP monitor and gdb's stub: libvirt has words for neither. */
+static void add_qemu_arguments(xmlNode *domain, const DomainSpec *spec)
+{
+	const Vm *vm = spec->vm;
+	xmlNs *ns = xmlSearchNsByHref(domain->doc, domain, X(QEMU_NS));
+	xmlNode *line;
+	g_autofree char *qmp = socket_option("devvm-qmp", vm->run_dir, "qmp.sock");
+	g_autofree char *gdb_socket = socket_option("devvm-gdb", vm->run_dir, "gdb.sock");
+	g_autofree char *gdb_tcp = g_strdup_printf("tcp:127.0.0.1:%u", vm->gdb_port);
+	const char *tcp[] = {"-gdb", gdb_tcp, NULL};
+	const char *unix_socket[] = {"-chardev", gdb_socket, "-gdb", "chardev:devvm-gdb", NULL};
+	const char *common[] = {"-chardev", qmp, "-mon", "chardev=devvm-qmp,mode=control", NULL};
+	const char **gdb = vm->gdb_mode == GDB_TCP ? tcp : unix_socket;
+
+	if (!ns)
+		ns = xmlNewNs(domain, X(QEMU_NS), X("qemu"));
+	line = add(domain, ns, "commandline", NULL);
+	for (gsize i = 0; common[i]; i++)
+		set(add(line, ns, "arg", NULL), "value", common[i]);
+	for (gsize i = 0; gdb[i]; i++)
+		set(add(line, ns, "arg", NULL), "value", gdb[i]);
+}
+
+/* --- the user's own XML ------------------------------------------------------------------------
+ */
+
+static void move_children(xmlNode *from, xmlNode *to)
+{
+	xmlNode *next;
+
+	for (xmlNode *n = from->children; n; n = next) {
+		next = n->next;
+		if (n->type != XML_ELEMENT_NODE)
+			continue;
+		xmlUnlinkNode(n);
+		xmlAddChild(to, n);
+		xmlReconciliateNs(to->doc, n);
+	}
+}
+
+static gboolean merge_element(xmlNode *domain, xmlNode *theirs, const char *name, GError **error)
+{
+	const char *ns = theirs->ns ? (const char *) theirs->ns->href : NULL;
+	xmlNode *ours = find_child(domain, (const char *) theirs->name, ns);
+	static const char *const lists[] = {"devices", "features", "metadata", "commandline", NULL};
+
+	if (is_element(theirs, "name") || is_element(theirs, "uuid"))
+		return devvm_fail(error, DEVVM_ERROR_CONFIG,
+				  "%s:%ld: <%s> is devvm's to give: remove it", name,
+				  xmlGetLineNo(theirs), (const char *) theirs->name);
+	if (ours && g_strv_contains(lists, (const char *) theirs->name)) {
+		move_children(theirs, ours);
+		return TRUE;
+	}
+	xmlUnlinkNode(theirs);
+	if (ours) {
+		xmlReplaceNode(ours, theirs);
+		xmlFreeNode(ours);
+	} else {
+		xmlAddChild(domain, theirs);
+	}
+	xmlReconciliateNs(domain->doc, theirs);
+	return TRUE;
+}
+
+static gboolean merge(xmlNode *domain, const char *extra, const char *name, GError **error)
+{
+	g_autoptr(xmlDoc) doc = parse(extra, name, error);
+	xmlNode *root, *next;
+
+	if (!doc)
+		return FALSE;
+	root = xmlDocGetRootElement(doc);
+	if (is_element(root, "devices") && !root->ns) {
+		move_children(root, find_child(domain, "devices", NULL));
+		return TRUE;
+	}
+	if (!is_element(root, "domain") || root->ns)
+		return devvm_fail(
+			error, DEVVM_ERROR_CONFIG,
+			"%s:%ld: the outermost element is <%s>, but has to be <domain> or "
+			"<devices>",
+			name, xmlGetLineNo(root), (const char *) root->name);
+	for (xmlNode *n = root->children; n; n = next) {
+		next = n->next;
+		if (n->type == XML_ELEMENT_NODE && !merge_element(domain, n, name, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------
+ */
+
+static char *serialise(xmlDoc *doc)
+{
+	xmlChar *text = NULL;
+	int size = 0;
+	char *copy;
+
+	xmlDocDumpFormatMemoryEnc(doc, &text, &size, "UTF-8", 1);
+	copy = g_strndup((char *) text, (gsize) size);
+	xmlFree(text);
+	return copy;
+}
+
+/* Comments before the root element are the template's own. */
+static void drop_prolog(xmlDoc *doc)
+{
+	xmlNode *next;
+
+	for (xmlNode *n = doc->children; n; n = next) {
+		next = n->next;
+		if (n->type == XML_COMMENT_NODE) {
+			xmlUnlinkNode(n);
+			xmlFreeNode(n);
+		}
+	}
+}
+
+char *domain_xml_make(const char *template, const DomainSpec *spec, const char *extra,
+		      const char *extra_name, char **digest, GError **error)
+{
+	g_autoptr(xmlDoc) doc = NULL;
+	g_autoptr(GHashTable) values = NULL;
+	g_autofree char *without = NULL, *sum = NULL;
+	xmlNode *domain, *devices, *metadata, *ours;
+
+	if (!check_values(spec, error))
+		return NULL;
+	doc = parse(template, "domain.xml", error);
+	if (!doc)
+		return NULL;
+	drop_prolog(doc);
+	values = template_values(spec);
+	domain = xmlDocGetRootElement(doc);
+	if (!fill(domain, values, error))
+		return NULL;
+	devices = find_child(domain, "devices", NULL);
+	metadata = find_child(domain, "metadata", NULL);
+	if (!devices || !metadata) {
+		devvm_fail(
+			error, DEVVM_ERROR_FAILED,
+			"the template domain.xml lacks <devices> or <metadata>: reinstall devvm");
+		return NULL;
+	}
+	if (!add_disks(devices, spec, error))
+		return NULL;
+	ours = add_metadata(metadata, spec);
+	add_qemu_arguments(domain, spec);
+	if (extra && !merge(domain, extra, extra_name, error))
+		return NULL;
+	without = serialise(doc);
+	sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, without, -1);
+	set(ours, "digest", sum);
+	if (digest)
+		*digest = g_steal_pointer(&sum);
+	return serialise(doc);
+}
+
+/* --- XML → spec --------------------------------------------------------------------------------
+ */
+
+static char *attribute(const xmlNode *node, const char *name)
+{
+	xmlChar *value = node ? xmlGetNoNsProp(node, X(name)) : NULL;
+	char *copy = g_strdup((char *) value);
+
+	xmlFree(value);
+	return copy;
+}
+
+static char *text_of(const xmlNode *node)
+{
+	xmlChar *value = node ? xmlNodeGetContent(node) : NULL;
+	char *copy = g_strdup((char *) value);
+
+	xmlFree(value);
+	return copy;
+}
+
+static guint64 number_of(const xmlNode *node, const char *name)
+{
+	g_autofree char *text = name ? attribute(node, name) : text_of(node);
+
+	return text ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+static void read_metadata(DomainSpec *spec, const xmlNode *top)
+{
+	Vm *vm = spec->vm;
+	const xmlNode *kernel = find_child(top, "kernel", DOMAIN_XML_NS);
+	const xmlNode *gdb = find_child(top, "gdb", DOMAIN_XML_NS);
+	const xmlNode *folders = find_child(top, "folders", DOMAIN_XML_NS);
+	g_autofree char *type = attribute(kernel, "type");
+	g_autofree char *mode = attribute(gdb, "mode");
+	g_autoptr(GStrvBuilder) trees = g_strv_builder_new();
+
+	for (const xmlNode *n = top->children; n; n = n->next)
+		if (is_element(n, "tree") && in_namespace(n, DOMAIN_XML_NS)) {
+			g_autofree char *tree = text_of(n);
+
+			g_strv_builder_add(trees, tree);
+		}
+	vm->trees = g_strv_builder_end(trees);
+	spec->digest = attribute(top, "digest");
+	spec->uid = (guint) number_of(find_child(top, "owner", DOMAIN_XML_NS), "uid");
+	vm->project = text_of(find_child(top, "project", DOMAIN_XML_NS));
+	vm->release = attribute(kernel, "release");
+	vm->image = attribute(kernel, "image");
+	vm->vmlinux = attribute(kernel, "vmlinux");
+	vm->build = attribute(kernel, "build");
+	spec->modules = attribute(kernel, "modules");
+	vm->build_tree = !g_strcmp0(type, "tree");
+	for (guint i = 0; mode && i < G_N_ELEMENTS(gdb_modes); i++)
+		if (!strcmp(mode, gdb_modes[i]))
+			vm->gdb_mode = i;
+	vm->gdb_port = (guint) number_of(gdb, "port");
+	vm->group = text_of(find_child(top, "group", DOMAIN_XML_NS));
+	vm->run_dir = attribute(folders, "run");
+	vm->data_dir = attribute(folders, "data");
+}
+
+static void read_devices(DomainSpec *spec, const xmlNode *devices)
+{
+	for (const xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
+		g_autofree char *serial = text_of(find_child(n, "serial", NULL));
+
+		if (is_element(n, "disk") && serial && g_str_has_prefix(serial, "scratch")) {
+			g_autofree char *file = attribute(find_child(n, "source", NULL), "file");
+
+			domain_spec_add_disk(spec, file ? file : "", 0);
+		} else if (is_element(n, "serial") && !spec->console) {
+			spec->console = attribute(find_child(n, "source", NULL), "path");
+		}
+	}
+}
+
+/* libvirt always answers in KiB, whatever unit it was given. */
+static guint64 memory_of(const xmlNode *node)
+{
+	g_autofree char *unit = attribute(node, "unit");
+
+	return number_of(node, NULL) * (!unit || !strcmp(unit, "KiB") ? 1024
+					: !strcmp(unit, "MiB")	      ? 1024 * 1024
+								      : 1);
+}
+
+DomainSpec *domain_xml_read(const char *xml, GError **error)
+{
+	g_autoptr(xmlDoc) doc = parse(xml, "libvirt", error);
+	g_autoptr(DomainSpec) spec = NULL;
+	const xmlNode *domain, *top, *os;
+	g_autofree char *type = NULL;
+
+	if (!doc)
+		return NULL;
+	domain = xmlDocGetRootElement(doc);
+	top = find_child(find_child(domain, "metadata", NULL), "vm", DOMAIN_XML_NS);
+	if (!top)
+		return NULL;
+	spec = domain_spec_new();
+	os = find_child(domain, "os", NULL);
+	type = attribute(domain, "type");
+	spec->vm->kvm = !g_strcmp0(type, "kvm");
+	spec->vm->name = text_of(find_child(domain, "name", NULL));
+	spec->vm->uuid = text_of(find_child(domain, "uuid", NULL));
+	spec->vm->cpus = (guint) number_of(find_child(domain, "vcpu", NULL), NULL);
+	spec->vm->memory = memory_of(find_child(domain, "memory", NULL));
+	spec->initrd = text_of(find_child(os, "initrd", NULL));
+	spec->cmdline = text_of(find_child(os, "cmdline", NULL));
+	read_metadata(spec, top);
+	read_devices(spec, find_child(domain, "devices", NULL));
+	if (spec->vm->name && spec->vm->uuid && spec->vm->run_dir && spec->vm->data_dir)
+		return g_steal_pointer(&spec);
+	devvm_fail(
+		error, DEVVM_ERROR_FAILED,
+		"devvm's <metadata> in the domain %s is damaged: `devvm rm --force %s` removes the "
+		"VM",
+		spec->vm->name ? spec->vm->name : "?", spec->vm->name ? spec->vm->name : "?");
+	return NULL;
+}
