@@ -60,6 +60,7 @@ libxml2-dev                    devvm: domain XML
 libkmod-dev                    devvm: module dependencies and vermagic
 libarchive-dev                 devvm: initramfs
 libelf-dev                     devvm: sections and build-ids of modules
+libjson-glib-dev               devvm: --json, and QEMU's monitor
 libvirt-daemon                 runs the VMs
 libvirt-daemon-driver-qemu     runs the VMs
 libvirt-clients                virsh

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "json.h"
 
+#include <json-glib/json-glib.h>
 #include <stdio.h>
 
 struct _Json {
-	GString *text;
-	GString *open; /* '}' or ']' for each level, outermost first */
-	gboolean first;
+	JsonBuilder *builder;
+	GString *open; /* 'o' or 'a' for each level, outermost first */
+	char *text;
 };
 
 Json *json_new(void)
 {
 	Json *json = g_new0(Json, 1);
 
-	json->text = g_string_new(NULL);
+	json->builder = json_builder_new();
 	json->open = g_string_new(NULL);
-	json->first = TRUE;
 	return json;
 }
 
@@ -23,84 +23,53 @@ void json_free(Json *json)
 {
 	if (!json)
 		return;
-	g_string_free(json->text, TRUE);
+	g_object_unref(json->builder);
 	g_string_free(json->open, TRUE);
+	g_free(json->text);
 	g_free(json);
 }
 
-static void new_line(Json *json)
+/* The builder that takes the value of `key`. */
+static JsonBuilder *at(Json *json, const char *key)
 {
-	g_string_append_printf(json->text, "\n%*s", (int) json->open->len * 2, "");
-}
-
-static void quote(GString *text, const char *value)
-{
-	g_autofree char *valid = g_utf8_make_valid(value, -1);
-
-	g_string_append_c(text, '"');
-	for (const char *p = valid; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			g_string_append_c(text, '\\');
-		if ((guchar) *p < 0x20 || *p == 0x7f)
-			g_string_append_printf(text, "\\u%04x", (guint) *p);
-		else
-			g_string_append_c(text, *p);
-	}
-	g_string_append_c(text, '"');
-}
-
-/* What stands before a value: comma, line, key. */
-static void lead_in(Json *json, const char *key)
-{
-	if (!json->first)
-		g_string_append_c(json->text, ',');
-	if (json->open->len)
-		new_line(json);
-	if (key) {
-		quote(json->text, key);
-		g_string_append(json->text, ": ");
-	}
-	json->first = FALSE;
-}
-
-static void begin(Json *json, const char *key, char opening, char closing)
-{
-	lead_in(json, key);
-	g_string_append_c(json->text, opening);
-	g_string_append_c(json->open, closing);
-	json->first = TRUE;
+	if (key)
+		json_builder_set_member_name(json->builder, key);
+	return json->builder;
 }
 
 void json_begin_object(Json *json, const char *key)
 {
-	begin(json, key, '{', '}');
+	json_builder_begin_object(at(json, key));
+	g_string_append_c(json->open, 'o');
 }
 
 void json_begin_array(Json *json, const char *key)
 {
-	begin(json, key, '[', ']');
+	json_builder_begin_array(at(json, key));
+	g_string_append_c(json->open, 'a');
 }
 
 void json_end(Json *json)
 {
-	char closing;
+	char level;
 
 	g_return_if_fail(json->open->len > 0);
-	closing = json->open->str[json->open->len - 1];
+	level = json->open->str[json->open->len - 1];
 	g_string_truncate(json->open, json->open->len - 1);
-	if (!json->first)
-		new_line(json);
-	g_string_append_c(json->text, closing);
-	json->first = FALSE;
+	if (level == 'o')
+		json_builder_end_object(json->builder);
+	else
+		json_builder_end_array(json->builder);
 }
 
 void json_string(Json *json, const char *key, const char *value)
 {
-	lead_in(json, key);
-	if (value)
-		quote(json->text, value);
+	g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
+
+	if (valid)
+		json_builder_add_string_value(at(json, key), valid);
 	else
-		g_string_append(json->text, "null");
+		json_null(json, key);
 }
 
 void json_strings(Json *json, const char *key, const char *const *values)
@@ -113,27 +82,29 @@ void json_strings(Json *json, const char *key, const char *const *values)
 
 void json_int(Json *json, const char *key, gint64 value)
 {
-	lead_in(json, key);
-	g_string_append_printf(json->text, "%" G_GINT64_FORMAT, value);
+	json_builder_add_int_value(at(json, key), value);
 }
 
 void json_bool(Json *json, const char *key, gboolean value)
 {
-	lead_in(json, key);
-	g_string_append(json->text, value ? "true" : "false");
+	json_builder_add_boolean_value(at(json, key), value);
 }
 
 void json_null(Json *json, const char *key)
 {
-	json_string(json, key, NULL);
+	json_builder_add_null_value(at(json, key));
 }
 
-const char *json_text(const Json *json)
+const char *json_text(Json *json)
 {
-	return json->text->str;
+	g_autoptr(JsonNode) root = json_builder_get_root(json->builder);
+
+	g_free(json->text);
+	json->text = json_to_string(root, TRUE);
+	return json->text;
 }
 
-void json_print(const Json *json)
+void json_print(Json *json)
 {
-	puts(json->text->str);
+	puts(json_text(json));
 }

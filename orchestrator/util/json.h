@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A JSON text, written front to back: what --json prints. */
+/* A JSON text, written front to back with json-glib: what --json prints. */
 #pragma once
 
 #include <glib.h>
@@ -21,7 +21,7 @@ void json_int(Json *json, const char *key, gint64 value);
 void json_bool(Json *json, const char *key, gboolean value);
 void json_null(Json *json, const char *key);
 
-/* The text so far, owned by json; whole once all is ended. */
-const char *json_text(const Json *json);
+/* The whole text once all is ended; owned by json, valid until the next call. */
+const char *json_text(Json *json);
 /* To standard output, with a newline. */
-void json_print(const Json *json);
+void json_print(Json *json);
