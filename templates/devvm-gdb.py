@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gdb's side of devvm: symbols of the guest's modules, always the right ones.
 
-    gdb VMLINUX -x devvm-gdb.py -ex 'target remote …'
+    gdb VMLINUX -ex 'source devvm-gdb.py' -ex 'target remote …'
 
-`devvm gdb NAME` does that and sets, before this file is read,
+`devvm gdb NAME` does that, and before this file is read it sets
     $devvm_symbols   the VM's symbols.json: which file each project module is
-    $devvm_vm        the VM's name, for messages
-The environment (DEVVM_SYMBOLS, DEVVM_VM) does as well, and DEVVM_SEARCH adds
-folders (with ':' between them) where .ko files are looked for.
+    $devvm_search    folders, a line each, where .ko files are looked for
+    $devvm_loader    "off": the kernel's own lx-symbols is used instead
+The environment (DEVVM_SYMBOLS, …) does as well.
 """
 
 import os

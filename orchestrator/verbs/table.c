@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "verbs.h"
 
+/* clang-format off: one a line, so that additions do not collide */
 const Verb *const devvm_verbs[] = {
-	&verb_up, &verb_down, &verb_rm, &verb_ls, NULL,
+	&verb_up,
+	&verb_down,
+	&verb_rm,
+	&verb_ls,
+	&verb_gdb,
+	NULL,
 };

@@ -9,3 +9,4 @@ extern const Verb verb_up;
 extern const Verb verb_down;
 extern const Verb verb_rm;
 extern const Verb verb_ls;
+extern const Verb verb_gdb;

@@ -20,7 +20,7 @@ import struct
 
 import gdb
 
-from devvm_elf import build_id_of_notes
+from devvm_elf import ElfError, ElfFile, build_id_of_notes
 
 MAX_MODULES = 4096
 MAX_SECTIONS = 4096
@@ -79,7 +79,8 @@ class Kernel:
     """The layout of the module structures in this vmlinux, and reads by it."""
 
     def __init__(self):
-        self.order = "<"
+        self.order = ">" if "big endian" in gdb.execute("show endian", False, True) else "<"
+        self._notes = self._vmlinux_notes()
         self.module = _type("struct module")
         if self.module is None:
             raise LayoutError("vmlinux has no type 'struct module': it lacks debug information")
@@ -96,6 +97,37 @@ class Kernel:
         self._states = self._read_states()
         self._sect_layout()
 
+    # is it this kernel?
+
+    def _vmlinux_notes(self):
+        """(address, size, build id) of vmlinux's notes; None where it has none."""
+        path = gdb.current_progspace().filename
+        try:
+            elf = ElfFile(path) if path else None
+            data = elf.contents(".notes") if elf else None
+        except (OSError, ElfError):
+            return None
+        start = self._symbol("__start_notes")
+        build_id = build_id_of_notes(data, self.order) if data else None
+        return (start, len(data), build_id) if start and build_id else None
+
+    def running(self):
+        """TRUE when the guest runs this vmlinux, at its addresses. GuestError when that is not
+        to be seen (yet); LayoutError when it is another kernel."""
+        if self._notes is None:
+            return True
+        start, size, build_id = self._notes
+        found = build_id_of_notes(self.read(start, size), self.order)
+        if found is None:
+            raise GuestError("no kernel at vmlinux's addresses")
+        if found != build_id:
+            raise LayoutError("the guest runs kernel build %s, but %s is build %s: no module symbols; "
+                              "give gdb the vmlinux of the guest's kernel"
+                              % (found[:12], gdb.current_progspace().filename, build_id[:12]))
+        return True
+
+    # types
+
     @staticmethod
     def _need(kind, what, member):
         found = _offset(kind, member)
@@ -106,7 +138,7 @@ class Kernel:
     @staticmethod
     def _symbol(name):
         try:
-            return int(gdb.parse_and_eval("&%s" % name))
+            return int(gdb.parse_and_eval("(unsigned long)&%s" % name))
         except gdb.error:
             return None
 

@@ -8,6 +8,13 @@ in some 10 ms, and lets the guest go on: the user's step, finish or continue
 does not notice. Only the module that changed is touched:
 add-symbol-file with the address of every section, or remove-symbol-file.
 
+Each symbol command makes gdb look up all breakpoints anew (20 ms for one by
+file and line, with a distribution's vmlinux), and drops what a finish that is
+under way may point to. So as few of them as possible: one for an insert, one
+for a removal. The end of init only disables the breakpoints in init code, and
+the addresses are put right when gdb is at its prompt, or when another module
+comes to lie there.
+
 Sections that do not exist in the guest (init text of a module that is up,
 .modinfo) are parked at addresses that no CPU can form. gdb would otherwise
 place them near 0. A breakpoint on a parked function must not be inserted: its
@@ -30,6 +37,8 @@ PARKING_STEP = 1 << 32
 INSERT_HOOKS = (("do_init_module", "mod"),)
 LIVE_HOOKS = (("trim_init_extable", "m"), ("module_enable_ro", "mod"))
 FREE_HOOKS = (("free_module", "mod"), ("module_arch_cleanup", "mod"))
+
+READY_HOOK = "schedule"  # runs soon after a kernel is up, and whenever it is
 
 FIRST_ARGUMENT = {"i386:x86-64": "$rdi", "aarch64": "$x0", "riscv:rv64": "$a0", "s390:64-bit": "$r2"}
 
@@ -57,16 +66,23 @@ class Loaded:
         self.path = match.path
         self.proof = match.proof
         self.sections = sections  # [(name, address, size)], real ones only
-        self.parked = parked  # [(start, end)]
-        self.with_init = module.coming
+        self.parked = parked  # [(start, end)], no memory behind them
+        self.init = [(a, a + size) for n, a, size in sections if n.startswith(".init") and size]
+        self.coming = module.coming
 
-    def holds(self, address):
-        return any(a <= address < a + size for _n, a, size in self.sections)
+    def overlaps(self, ranges):
+        mine = [(a, a + size) for _n, a, size in self.sections if size]
+        return any(a < end and start < b for a, b in mine for start, end in ranges)
 
-    def init_holds(self, address):
-        return any(
-            a <= address < a + size for n, a, size in self.sections if n.startswith(".init")
-        )
+    def init_ends(self):
+        """Init has run: its sections are as good as parked."""
+        self.coming = False
+        self.parked = self.parked + self.init
+
+    @property
+    def stale(self):
+        """gdb still has init sections where there is nothing any more."""
+        return bool(self.init) and not self.coming
 
 
 class Hook(gdb.Breakpoint):
@@ -75,6 +91,7 @@ class Hook(gdb.Breakpoint):
     def __init__(self, address, argument, action, loader):
         super().__init__("*%#x" % address, gdb.BP_BREAKPOINT, internal=True)
         self.silent = True
+        self.enabled = False
         self.argument = argument
         self.action = action
         self.loader = loader
@@ -101,14 +118,34 @@ class Hook(gdb.Breakpoint):
         return False
 
 
+class ReadyHook(gdb.Breakpoint):
+    """Hit once the kernel's memory is there. In hardware: before, nothing can be written."""
+
+    def __init__(self, loader):
+        kind = getattr(gdb, "BP_HARDWARE_BREAKPOINT", gdb.BP_BREAKPOINT)
+        super().__init__(READY_HOOK, kind, internal=True)
+        self.silent = True
+        self.loader = loader
+
+    def stop(self):
+        try:
+            if self.loader.begin():
+                self.enabled = False
+        except Exception as e:  # as in Hook.stop
+            self.loader.complain(str(e))
+            self.enabled = False
+        return False
+
+
 class Loader:
     def __init__(self, registry):
         self.registry = registry
         self.kernel = None
         self.loaded = {}  # address of struct module: Loaded
         self.hooks = []
+        self.waiting_hook = None
         self.times = []
-        self.waiting = set()  # numbers of breakpoints with locations that we disabled
+        self.waiting = set()  # (breakpoint's number, function) of locations that we disabled
         self.synced = False
         self._said = set()
         self._slot = 0
@@ -138,6 +175,24 @@ class Loader:
                 self.complain("no %s in this vmlinux: modules are not followed when %s; "
                               "type 'devvm symbols' after that" % (names, what))
 
+    def begin(self):
+        """Load what is there, and follow; False when the kernel cannot be seen (yet)."""
+        try:
+            self.kernel.running()
+        except GuestError:
+            return False
+        if not self.sync():
+            return False
+        for hook in self.hooks:
+            hook.enabled = True
+        return True
+
+    def begin_later(self):
+        """begin() as soon as the kernel can be seen."""
+        if not self.waiting_hook:
+            self.waiting_hook = ReadyHook(self)
+        self.waiting_hook.enabled = True
+
     def _hook(self, choices, action):
         for function, argument in choices:
             for address in self._addresses_of(function):
@@ -164,6 +219,9 @@ class Loader:
             if hook.is_valid():
                 hook.delete()
         self.hooks = []
+        if self.waiting_hook and self.waiting_hook.is_valid():
+            self.waiting_hook.delete()
+        self.waiting_hook = None
 
     # what the hooks call
 
@@ -173,7 +231,6 @@ class Loader:
             self.complain(self.registry.trouble)
         module = self.kernel.module_at(address)
         self.kernel.fill(module)
-        self._drop_overlaps(module)
         self._add(module)
 
     def on_live(self, address):
@@ -181,26 +238,32 @@ class Loader:
         if module.coming:
             return
         old = self.loaded.get(address)
-        if old and not old.with_init:
-            return
-        self.kernel.fill(module)
-        if old and not any(n.startswith(".init") for n, _a, _s in old.sections):
-            old.with_init = False
-            return
-        self._remove(address)
-        self._add(module)
+        if old is None:
+            self.kernel.fill(module)
+            self._add(module)
+        elif old.coming:
+            old.init_ends()
+            self.park()
 
     def on_free(self, address):
         self._remove(address)
 
     # the work
 
-    def _drop_overlaps(self, module):
-        """Forget what stood where MODULE stands: a reset or a missed removal left it."""
-        starts = list(module.sections.values())
+    def _make_room(self, module, ranges):
+        """Take away what gdb has where MODULE is to lie: old init code, or what a reset left."""
         for address, old in list(self.loaded.items()):
-            if address == module.address or any(old.holds(a) for a in starts):
+            if address == module.address or old.overlaps(ranges):
                 self._remove(address)
+                if address != module.address and address in self.kernel.addresses():
+                    self._sync_one(address)
+
+    def tidy(self):
+        """Put right the addresses of init code that has gone."""
+        for address, old in list(self.loaded.items()):
+            if old.stale:
+                self._remove(address)
+                self._sync_one(address)
 
     def _add(self, module):
         match, other = self.registry.find(module)
@@ -211,6 +274,8 @@ class Loader:
         if not match.elf.has_debug_info:
             self.complain("%s: %s has no debug information" % (module.name, match.path))
         real, parked, command = self._place(module, match)
+        self._make_room(module, [(a, a + size) for _n, a, size in real if size])
+        self.forget_lookups()
         quiet(command)
         self.loaded[module.address] = Loaded(module, match, real, parked)
         if match.proof == "section names":
@@ -259,6 +324,17 @@ class Loader:
                 continue  # the user removed it, or nothing of it is in this section
 
     @staticmethod
+    def forget_lookups():
+        """gdb remembers that it did not find a symbol, and parses watchpoints and conditions
+        with a new file before it forgets: they would find a variable without its type."""
+        for command in ("maintenance flush symbol-cache", "maintenance flush-symbol-cache"):
+            try:
+                quiet(command)
+                return
+            except gdb.error:
+                continue
+
+    @staticmethod
     def forget_sources():
         """Make `list` read edited files anew."""
         try:
@@ -273,31 +349,34 @@ class Loader:
         for bp in gdb.breakpoints():
             if not bp.is_valid():
                 continue
-            for number, loc in enumerate(getattr(bp, "locations", None) or (), 1):
-                yield bp, number, loc
+            for loc in getattr(bp, "locations", None) or ():
+                yield bp, loc
 
     def _parked(self, address):
         return any(s <= address < e for m in self.loaded.values() for s, e in m.parked)
 
     def park(self):
-        for bp, _number, loc in self._locations():
+        """Disable the breakpoints in code that is not there; the numbers of those."""
+        numbers = set()
+        for bp, loc in self._locations():
             if loc.enabled and self._parked(loc.address):
                 loc.enabled = False
-                self.waiting.add(bp.number)
+                self.waiting.add((bp.number, loc.function))
+                numbers.add(bp.number)
+        return numbers
 
     def wake(self):
-        for bp, _number, loc in self._locations():
-            if bp.number in self.waiting and not loc.enabled:
-                if any(m.init_holds(loc.address) for m in self.loaded.values()):
-                    loc.enabled = True
+        """Enable those whose code is there again."""
+        for bp, loc in self._locations():
+            key = (bp.number, loc.function)
+            if key in self.waiting and not self._parked(loc.address):
+                loc.enabled = True
+                self.waiting.discard(key)
 
-    def on_breakpoint(self, bp):
-        """A breakpoint of the user's that is new or changed."""
-        before = bp.number in self.waiting
-        self.park()
-        if bp.number in self.waiting and not before:
-            say("breakpoint %d is in init code that has run: it waits for the next insert"
-                % bp.number)
+    def on_breakpoint(self, _bp):
+        """The user made a breakpoint."""
+        for number in self.park():
+            say("breakpoint %d is in init code that has run: it waits for the next insert" % number)
 
     # all at once
 
@@ -330,14 +409,18 @@ class Loader:
         old = self.loaded.get(address)
         if old:
             same = old.build_id == module.build_id and old.name == module.name
-            if same and old.with_init == module.coming:
+            if same and old.coming == module.coming and not old.stale:
                 return
-            self._remove(address)
-        self._drop_overlaps(module)
         self._add(module)
 
     def validate(self):
         """Drop modules that are no longer there: after a reset the hooks have not seen it."""
+        if not self.loaded:
+            return
+        try:
+            self.kernel.running()
+        except GuestError:
+            return  # in user space with the kernel unmapped, or in early boot: not to be seen
         for address, old in list(self.loaded.items()):
             try:
                 if self.kernel.module_at(address).name == old.name:

@@ -115,9 +115,10 @@ class Registry:
             self._scan()
         return self._index.get(name, [])
 
-    def _by_build_id(self, build_id):
+    def _by_build_id(self, name, build_id):
         if not build_id:
             return
+        yield os.path.join(self.cache, "%s-%s.ko" % (name, build_id))
         for top in self.search + ["/usr/lib/debug"]:
             yield os.path.join(top, ".build-id", build_id[:2], build_id[2:] + ".debug")
 
@@ -157,7 +158,7 @@ class Registry:
         other = None
         row = self.modules.get(name)
         paths = [row["ko"]] if row else []
-        for source in (paths, self._by_build_id(module.build_id)):
+        for source in (paths, self._by_build_id(name, module.build_id)):
             for path in source:
                 elf = self._elf(path)
                 proof = elf and self._proof(elf, module)
@@ -179,11 +180,14 @@ class Registry:
         if not elf.id or elf.id in path or not self._in_flux(path):
             return Match(path, elf, proof)
         copy = os.path.join(self.cache, "%s-%s.ko" % (name, elf.id))
-        if not self._elf(copy):
-            try:
+        try:
+            if not self._elf(copy):
                 self._copy(path, copy)
-            except OSError:
-                return Match(path, elf, proof)
+            elif os.stat(copy).st_mtime < os.stat(path).st_mtime:
+                # The same build made again. gdb compares the age with the source's.
+                shutil.copystat(path, copy)
+        except OSError:
+            return Match(path, elf, proof)
         kept = self._elf(copy)
         if kept and kept.id == elf.id:
             return Match(copy, kept, proof)

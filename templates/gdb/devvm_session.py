@@ -30,7 +30,8 @@ def _setting(name):
 
 class Session:
     def __init__(self):
-        search = (_setting("search") or "").split(":")
+        search = (_setting("search") or "").split("\n")
+        self.follow = _setting("loader") != "off"
         self.loader = Loader(Registry(_setting("symbols"), search))
         self.connection = None
         self.attached_once = False
@@ -55,19 +56,45 @@ class Session:
         if connection != self.connection:
             self.connection = connection
             self._attach()
-        elif not self.loader.synced:
-            self.loader.sync()
-        else:
+        elif self.loader.synced:
             self.loader.validate()
+        elif self.loader.hooks:
+            self.begin()
 
     def _attach(self):
         try:
             quiet("maintenance packet " + STEP_MASK)
         except gdb.error as e:
             self.loader.complain("cannot set the step mask: %s" % e)
+        if not self.follow:
+            return
         self.loader.forget_all()
         self.loader.arm()
-        self.loader.sync()
+        try:
+            if self.begin():
+                return
+        except LayoutError:
+            self.loader.disarm()
+            raise
+        if gdb.newest_frame().pc() >= 1 << 63:
+            self.loader.complain("the kernel is not at vmlinux's addresses: it needs 'nokaslr' on "
+                                 "its command line")
+        self.loader.begin_later()
+
+    def begin(self):
+        """loader.begin(), also when the CPU gdb is on has the kernel unmapped (user space)."""
+        if self.loader.begin():
+            return True
+        here = gdb.selected_thread()
+        try:
+            for thread in gdb.selected_inferior().threads():
+                if thread.ptid != here.ptid:
+                    thread.switch()
+                    if self.loader.begin():
+                        return True
+        finally:
+            here.switch()
+        return False
 
     def on_gone(self, *_event):
         """The guest or the connection has gone."""
@@ -75,6 +102,13 @@ class Session:
         try:
             self.loader.forget_all()
         except gdb.error as e:
+            self.loader.complain(str(e))
+
+    def on_prompt(self):
+        try:
+            if self.connection is not None:
+                self.loader.tidy()
+        except (gdb.error, GuestError, LayoutError) as e:
             self.loader.complain(str(e))
 
     def on_breakpoint(self, bp):
@@ -89,7 +123,11 @@ class Session:
         gdb.events.exited.connect(self.on_gone)
         if hasattr(gdb.events, "connection_removed"):
             gdb.events.connection_removed.connect(self.on_gone)
+        gdb.events.before_prompt.connect(self.on_prompt)
         gdb.events.breakpoint_created.connect(self.on_breakpoint)
+
+
+session = None
 
 
 class DevvmCommand(gdb.Command):
@@ -114,12 +152,14 @@ this is for when gdb could not follow."""
     def invoke(self, _argument, _from_tty):
         loader = self.session.loader
         loader.forgive()
+        if not self.session.follow:
+            raise gdb.GdbError("devvm: this gdb was started with --lx-symbols: type 'lx-symbols'")
         if self.session.connection is None:
             raise gdb.GdbError("devvm: no guest: type 'target remote ADDRESS' first")
         try:
             if not loader.hooks:
                 loader.arm()
-            if not loader.sync():
+            if not self.session.begin():
                 raise gdb.GdbError("devvm: the kernel's memory is not readable where the guest "
                                    "stands now: continue, stop again, try again")
         except (LayoutError, GuestError) as e:
@@ -140,6 +180,27 @@ Usage: devvm modules"""
         show(self.session.loader)
 
 
+class LxSymbolsCommand(gdb.Command):
+    """devvm loads the symbols of modules: the kernel's own lx-symbols would only undo that.
+
+`devvm gdb --lx-symbols` starts a gdb in which the kernel's own does it."""
+
+    def __init__(self):
+        super().__init__("lx-symbols", gdb.COMMAND_FILES)
+
+    def invoke(self, _argument, _from_tty):
+        raise gdb.GdbError("devvm: module symbols are loaded by devvm here: 'devvm modules' shows "
+                           "them; `devvm gdb --lx-symbols` starts a gdb with the kernel's own loader")
+
+
+def have_command(name):
+    try:
+        quiet("help " + name)
+        return True
+    except gdb.error:
+        return False
+
+
 def show(loader):
     if not loader.loaded:
         say("no module symbols are loaded")
@@ -150,10 +211,12 @@ def show(loader):
 
 
 def start():
+    global session
     session = Session()
     session.connect_events()
     DevvmCommand()
     SymbolsCommand(session)
     ModulesCommand(session)
+    if session.follow and have_command("lx-symbols"):
+        LxSymbolsCommand()
     session.on_stop(None)
-    return session
