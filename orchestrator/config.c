@@ -16,6 +16,7 @@
 
 struct _Config {
 	char *project;
+	gboolean chosen;  /* by a devvm.conf, not by devvm itself */
 	GPtrArray *files; /* of ConfigFile*, nearest first */
 };
 
@@ -63,6 +64,7 @@ Config *config_load(const char *folder, GError **error)
 		return NULL;
 	}
 	config->project = project_find(real, &nearest);
+	config->chosen = nearest != NULL;
 	if ((nearest && !add_file(config, nearest, TRUE, error)) ||
 	    !add_file(config, user, FALSE, error) || !add_file(config, HOST_FILE, FALSE, error))
 		return NULL;

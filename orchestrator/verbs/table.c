@@ -3,13 +3,12 @@
 
 /* clang-format off: one a line, so that additions do not collide */
 const Verb *const devvm_verbs[] = {
-	&verb_init,
-	&verb_doctor,
-	&verb_config,
 	&verb_up,
 	&verb_down,
 	&verb_rm,
 	&verb_ls,
 	&verb_gdb,
+	&verb_exec,
+	&verb_shell,
 	NULL,
 };

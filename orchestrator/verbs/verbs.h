@@ -5,11 +5,10 @@
 #include "../verb.h"
 
 /* keep in the order of the table */
-extern const Verb verb_init;
-extern const Verb verb_doctor;
-extern const Verb verb_config;
 extern const Verb verb_up;
 extern const Verb verb_down;
 extern const Verb verb_rm;
 extern const Verb verb_ls;
 extern const Verb verb_gdb;
+extern const Verb verb_exec;
+extern const Verb verb_shell;
