@@ -59,6 +59,7 @@ libvirt-dev                    devvm: domains
 libxml2-dev                    devvm: domain XML
 libkmod-dev                    devvm: module dependencies and vermagic
 libarchive-dev                 devvm: initramfs
+libjson-glib-dev               devvm: --json
 libelf-dev                     devvm: sections and build-ids of modules
 libjson-glib-dev               devvm: --json, and QEMU's monitor
 libvirt-daemon                 runs the VMs

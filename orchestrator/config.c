@@ -16,7 +16,6 @@
 
 struct _Config {
 	char *project;
-	gboolean chosen;  /* by a devvm.conf, not by devvm itself */
 	GPtrArray *files; /* of ConfigFile*, nearest first */
 };
 
@@ -64,7 +63,6 @@ Config *config_load(const char *folder, GError **error)
 		return NULL;
 	}
 	config->project = project_find(real, &nearest);
-	config->chosen = nearest != NULL;
 	if ((nearest && !add_file(config, nearest, TRUE, error)) ||
 	    !add_file(config, user, FALSE, error) || !add_file(config, HOST_FILE, FALSE, error))
 		return NULL;

@@ -3,6 +3,9 @@
 
 /* clang-format off: one a line, so that additions do not collide */
 const Verb *const devvm_verbs[] = {
+	&verb_init,
+	&verb_doctor,
+	&verb_config,
 	&verb_up,
 	&verb_down,
 	&verb_rm,

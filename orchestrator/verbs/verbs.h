@@ -5,6 +5,9 @@
 #include "../verb.h"
 
 /* keep in the order of the table */
+extern const Verb verb_init;
+extern const Verb verb_doctor;
+extern const Verb verb_config;
 extern const Verb verb_up;
 extern const Verb verb_down;
 extern const Verb verb_rm;

@@ -78,6 +78,8 @@ def _offset(kind, path):
 class Kernel:
     """The layout of the module structures in this vmlinux, and reads by it."""
 
+    lowest = 1 << 63  # where kernel addresses begin
+
     def __init__(self):
         self.order = ">" if "big endian" in gdb.execute("show endian", False, True) else "<"
         self._notes = self._vmlinux_notes()
@@ -211,10 +213,6 @@ class Kernel:
             text += part
         raise GuestError("no string at %#x" % address)
 
-    @staticmethod
-    def kernel_address(address):
-        return address >= 1 << 63
-
     # the list
 
     def addresses(self):
@@ -223,7 +221,7 @@ class Kernel:
         found = []
         previous, entry = self.head, self.word(self.read(self.head, 16), 0)
         while entry != self.head:
-            if not self.kernel_address(entry) or len(found) >= MAX_MODULES:
+            if entry < self.lowest or len(found) >= MAX_MODULES:
                 raise GuestError("the list of modules is not set up")
             links = self.read(entry, 16)
             if self.word(links, 8) != previous:

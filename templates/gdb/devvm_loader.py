@@ -40,7 +40,8 @@ FREE_HOOKS = (("free_module", "mod"), ("module_arch_cleanup", "mod"))
 
 READY_HOOK = "schedule"  # runs soon after a kernel is up, and whenever it is
 
-FIRST_ARGUMENT = {"i386:x86-64": "$rdi", "aarch64": "$x0", "riscv:rv64": "$a0", "s390:64-bit": "$r2"}
+FIRST_ARGUMENT = {"i386:x86-64": "rdi", "aarch64": "x0", "riscv:rv64": "a0", "s390:64-bit": "r2"}
+PATCHABLE = ("nop", "endbr", "call", "bti", "data16")
 
 
 def say(text):
@@ -98,13 +99,12 @@ class Hook(gdb.Breakpoint):
 
     def _module(self):
         frame = gdb.newest_frame()
+        register = FIRST_ARGUMENT.get(frame.architecture().name())
         try:
-            return int(frame.read_var(self.argument))
-        except (gdb.error, ValueError):
-            register = FIRST_ARGUMENT.get(frame.architecture().name())
-            if register is None:
-                raise GuestError("cannot read the argument of %s" % frame.name()) from None
-            return int(gdb.parse_and_eval(register)) & (1 << 64) - 1
+            value = frame.read_register(register) if register else frame.read_var(self.argument)
+        except ValueError:
+            raise GuestError("cannot read the argument of %s" % frame.name()) from None
+        return int(value) & (1 << 64) - 1
 
     def stop(self):
         started = time.monotonic()
@@ -195,24 +195,30 @@ class Loader:
 
     def _hook(self, choices, action):
         for function, argument in choices:
-            for address in self._addresses_of(function):
+            address = self._entry_of(function)
+            if address is not None:
                 self.hooks.append(Hook(address, argument, action, self))
                 return True
         return False
 
     @staticmethod
-    def _addresses_of(function):
-        """Where a breakpoint on the kernel's FUNCTION goes."""
+    def _entry_of(function):
+        """Where a hook on the kernel's FUNCTION goes; its arguments are still in registers there.
+
+        Not on the first instruction where that is ftrace's: the kernel rewrites it at will, and
+        under KVM a breakpoint is a byte in the guest's memory."""
         symbol = gdb.lookup_global_symbol(function) or gdb.lookup_static_symbol(function)
         if symbol is None or symbol.type.code != gdb.TYPE_CODE_FUNC:
-            return
+            return None
+        entry = int(symbol.value().address)
         try:
-            _rest, sals = gdb.decode_line(function)
-        except gdb.error:
-            return
-        for sal in sals or ():
-            if sal.symtab and sal.symtab.filename == symbol.symtab.filename:
-                yield sal.pc
+            for insn in gdb.selected_inferior().architecture().disassemble(entry, count=2):
+                if not insn["asm"].startswith(PATCHABLE):
+                    return insn["addr"]
+                entry = insn["addr"] + insn["length"]
+            return entry
+        except (gdb.error, AttributeError):
+            return int(symbol.value().address)
 
     def disarm(self):
         for hook in self.hooks:

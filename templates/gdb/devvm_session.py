@@ -9,7 +9,7 @@ import os
 
 import gdb
 
-from devvm_kernel import GuestError, LayoutError
+from devvm_kernel import GuestError, Kernel, LayoutError
 from devvm_loader import Loader, quiet, say
 from devvm_registry import Registry
 
@@ -62,10 +62,7 @@ class Session:
             self.begin()
 
     def _attach(self):
-        try:
-            quiet("maintenance packet " + STEP_MASK)
-        except gdb.error as e:
-            self.loader.complain("cannot set the step mask: %s" % e)
+        self._set_step_mask()
         if not self.follow:
             return
         self.loader.forget_all()
@@ -76,10 +73,19 @@ class Session:
         except LayoutError:
             self.loader.disarm()
             raise
-        if gdb.newest_frame().pc() >= 1 << 63:
+        if gdb.newest_frame().pc() >= Kernel.lowest:
             self.loader.complain("the kernel is not at vmlinux's addresses: it needs 'nokaslr' on "
                                  "its command line")
         self.loader.begin_later()
+
+    def _set_step_mask(self):
+        connection = getattr(gdb.selected_inferior(), "connection", None)
+        if connection and "remote" not in connection.type:
+            return
+        try:
+            quiet("maintenance packet " + STEP_MASK)
+        except gdb.error as e:
+            self.loader.complain("cannot set the step mask: %s" % e)
 
     def begin(self):
         """loader.begin(), also when the CPU gdb is on has the kernel unmapped (user space)."""

@@ -53,7 +53,7 @@ def attach(s, vm, tree):
         f.write(f"set pagination off\nset breakpoint pending on\nbreak probe.c:{line}\n"
                 "commands\nsilent\nprintf \"HIT %d\\n\", number\ncontinue\nend\n"
                 "printf \"ARMED\\n\"\ncontinue\n")
-    gdb = s.start(DEVVM, "gdb", vm, "--batch", "-x", script, cwd=tree)
+    gdb = s.start(DEVVM, "gdb", vm, "--batch", "--", "-x", script, cwd=tree)
     os.set_blocking(gdb.stdout.fileno(), False)
 
     def output():

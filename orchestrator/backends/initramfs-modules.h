@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which kernel modules an initramfs needs, in which order, and their bytes. libkmod, libarchive. */
+#pragma once
+
+#include <glib.h>
+
+/*
+ * The files of `names` and of all they depend on, soft dependencies too, in an order in which they
+ * can be inserted. What is built in, or unknown to this kernel, is left out (kernel_find has
+ * refused kernels that lack what is needed). `folder` is /lib/modules/RELEASE.
+ */
+GPtrArray *initramfs_modules(const char *folder, const char *const *names, GError **error);
+
+/*
+ * The module's bytes, decompressed (.xz .zst .gz), without what only costs time to load: its
+ * signature and BTF. A module that cannot be trimmed is returned as it is.
+ */
+GBytes *initramfs_module_read(const char *path, GError **error);
