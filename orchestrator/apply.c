@@ -200,10 +200,10 @@ static gboolean step_start(Apply *a, GError **error)
 	gint64 before = g_get_monotonic_time();
 
 	/* The keeper waits for QEMU's sockets, so it can come up meanwhile. */
+	a->plan->spec->vm->state = VM_RUNNING;
 	a->keeper = g_thread_new("keeper", open_link, a);
 	if (!virt_start(a->domain, error))
 		return FALSE;
-	a->plan->spec->vm->state = VM_RUNNING;
 	a->started = g_get_monotonic_time();
 	a->times->start = (guint) ((a->started - before) / 1000);
 	return TRUE;

@@ -50,8 +50,9 @@ static GPtrArray *make_rows(GPtrArray *records)
 static void print_table(GPtrArray *rows, gboolean trees)
 {
 	g_autoptr(GPtrArray) table = g_ptr_array_new_with_free_func((GDestroyNotify) g_strfreev);
-	const char *head[] = {"NAME",	"STATE",   "KERNEL", "GDB",
-			      "UPTIME", "MODULES", trees ? "TREES" : NULL, NULL};
+	const char *head[] = {
+		"NAME", "STATE", "KERNEL", "GDB", "UPTIME", "MODULES", trees ? "TREES" : NULL,
+		NULL};
 
 	g_ptr_array_add(table, g_strdupv((char **) head));
 	for (guint i = 0; i < rows->len; i++) {

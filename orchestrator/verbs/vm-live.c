@@ -100,8 +100,8 @@ void print_columns(GPtrArray *rows)
 		for (guint c = 0; cells[c]; c++) {
 			if (c >= widths->len)
 				g_array_set_size(widths, c + 1);
-			g_array_index(widths, glong, c) = MAX(g_array_index(widths, glong, c),
-							      g_utf8_strlen(cells[c], -1));
+			g_array_index(widths, glong, c) =
+				MAX(g_array_index(widths, glong, c), g_utf8_strlen(cells[c], -1));
 		}
 	}
 	for (guint r = 0; r < rows->len; r++) {

@@ -7,6 +7,7 @@
 
 #include "../apply.h"
 #include "../backends/kernel.h"
+#include "../host.h"
 #include "../plan-facts.h"
 #include "../vm-record.h"
 
@@ -18,30 +19,6 @@ static gpointer connect_ahead(gpointer data)
 {
 	virt_connect(NULL);
 	return NULL;
-}
-
-/* As virt-host-validate has it: the CPU flag and the device. */
-static gboolean host_kvm_usable(char **why_not)
-{
-	g_autofree char *cpuinfo = NULL;
-
-	if (!g_file_get_contents("/proc/cpuinfo", &cpuinfo, NULL, NULL) ||
-	    (!strstr(cpuinfo, " vmx") && !strstr(cpuinfo, " svm")))
-		*why_not = g_strdup("the CPU has neither vmx nor svm");
-	else if (access("/dev/kvm", R_OK | W_OK) < 0)
-		*why_not = g_strdup("/dev/kvm cannot be opened");
-	return !*why_not;
-}
-
-static gboolean choose_accel(const VmConfig *config, gboolean *kvm, char **why_not, GError **error)
-{
-	gboolean usable = host_kvm_usable(why_not);
-
-	if (!g_strcmp0(config->accel, "kvm") && !usable)
-		return devvm_fail(error, DEVVM_ERROR_HOST,
-				  "accel = kvm, but KVM cannot be used here: %s", *why_not);
-	*kvm = usable && g_strcmp0(config->accel, "tcg");
-	return TRUE;
 }
 
 /* ~/work/tree for /home/u/work/tree */
@@ -115,13 +92,29 @@ static gboolean apply(const VerbContext *ctx, Plan *plan, const Kernel *kernel, 
 	return TRUE;
 }
 
+/* What the user should know of the host, said when a VM is new and not at each start. */
+static void add_host_warnings(Plan *plan, const char *no_kvm)
+{
+	char *lingering;
+
+	if (plan->defined)
+		return;
+	if (no_kvm)
+		g_ptr_array_add(plan->warnings,
+				g_strdup_printf("%s runs without KVM, some 10 times slower: %s",
+						plan->spec->vm->name, no_kvm));
+	lingering = host_lingering();
+	if (lingering)
+		g_ptr_array_add(plan->warnings, lingering);
+}
+
 static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig *config,
 		       const Kernel *kernel, GError **error)
 {
 	g_autoptr(GError) local = NULL;
 	g_autoptr(VmRecord) record = vm_record_find(name, &local);
 	g_autoptr(FactsBox) box = NULL;
-	g_autofree char *why_not = NULL;
+	g_autofree char *no_kvm = NULL;
 	gboolean kvm;
 	Plan *plan;
 
@@ -129,11 +122,13 @@ static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig 
 		g_propagate_error(error, g_steal_pointer(&local));
 		return NULL;
 	}
-	if (!choose_accel(config, &kvm, &why_not, error))
+	if (!host_accel(config->accel, &kvm, &no_kvm, error))
 		return NULL;
 	box = plan_facts_gather(name, config_project(ctx->config), config, kernel, kvm,
 				record ? record->spec : NULL);
 	plan = plan_make(&box->facts, error);
+	if (plan)
+		add_host_warnings(plan, no_kvm);
 	return plan;
 }
 
