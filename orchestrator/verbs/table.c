@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "verbs.h"
 
-/* clang-format off: one a line, so that additions do not collide */
+/* One a line, so that additions do not collide. */
+/* clang-format off */
 const Verb *const devvm_verbs[] = {
 	&verb_init,
 	&verb_doctor,
