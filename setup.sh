@@ -255,7 +255,10 @@ build_into() {
 			die "meson setup failed"
 		}
 	fi
-	ninja --quiet -C "$folder" >&2
+	ninja --quiet -C "$folder" >"$folder.log" 2>&1 || {
+		tail -n 60 "$folder.log" >&2
+		return 1
+	}
 }
 
 do_build() {
