@@ -14,9 +14,13 @@
 #include <unistd.h>
 
 #include "util/error.h"
+#include "util/paths.h"
 
+#define SELF_END_MS 300		/* for the keeper to end by itself */
 #define KEEPER_PATIENCE_MS 2000 /* then it is killed */
-#define MAX_DEPTH 16		/* of a folder to remove; ours are flat */
+#define PID_RETRY_MS 10
+#define PID_TRIES 100
+#define MAX_DEPTH 16 /* of a folder to remove; ours are flat */
 
 char *console_path(const Vm *vm, guint boot)
 {
@@ -56,19 +60,33 @@ gboolean remove_folder(const char *path, GError **error)
 	return devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno, "cannot remove %s", path);
 }
 
-/* The pid in the lock file, while somebody holds the lock; 0: nobody does. */
-static pid_t lock_holder(const char *path)
+/* 0: nobody holds the lock; -1: somebody who has not yet written who he is. */
+static pid_t lock_holder_now(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	char text[32] = "";
 	pid_t pid = 0;
 
-	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
-	    pread(fd, text, sizeof(text) - 1, 0) > 0)
-		pid = (pid_t) strtol(text, NULL, 10);
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		pid = -1;
+		if (pread(fd, text, sizeof(text) - 1, 0) > 0)
+			pid = (pid_t) strtol(text, NULL, 10);
+	}
 	if (fd >= 0)
 		close(fd);
-	return pid > 1 ? pid : 0;
+	return pid > 1 || pid == 0 ? pid : -1;
+}
+
+/* A keeper writes its number right after it took the lock. */
+static pid_t lock_holder(const char *path)
+{
+	pid_t pid = lock_holder_now(path);
+
+	for (int i = 0; i < PID_TRIES && pid < 0; i++) {
+		poll(NULL, 0, PID_RETRY_MS);
+		pid = lock_holder_now(path);
+	}
+	return pid;
 }
 
 /* TRUE once the process is gone. */
@@ -84,7 +102,7 @@ static gboolean end_keeper(const char *run_dir, GError **error)
 {
 	g_autofree char *lock = g_build_filename(run_dir, "keeper.lock", NULL);
 	pid_t pid = lock_holder(lock);
-	int pidfd = pid ? (int) syscall(SYS_pidfd_open, pid, 0) : -1;
+	int pidfd = pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -1;
 	gboolean gone = pidfd < 0;
 
 	/* The pid is only the keeper's if the lock is still held now that we hold a handle on it.
@@ -99,12 +117,32 @@ static gboolean end_keeper(const char *run_dir, GError **error)
 	return devvm_fail(error, DEVVM_ERROR_BUSY, "the keeper (process %d) does not end", pid);
 }
 
+/* A keeper that was killed left its NFS server to its successor; there will be none. */
+static gboolean end_nfs_server(const char *run_dir, GError **error)
+{
+	g_autofree char *state = g_build_filename(run_dir, "nfs.state", NULL);
+	g_autofree char *keeper = devvm_program("devvm-keeper");
+	const char *argv[] = {keeper, "--clean-up", run_dir, NULL};
+	int status;
+
+	if (!g_file_test(state, G_FILE_TEST_EXISTS))
+		return TRUE;
+	if (g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL,
+			 &status, error) &&
+	    g_spawn_check_wait_status(status, error))
+		return TRUE;
+	g_prefix_error(error, "cannot end the NFS server of the last run: ");
+	return FALSE;
+}
+
 gboolean run_dir_clean(const char *run_dir, GError **error)
 {
-	static const char *const left[] = {"agent.sock", "qmp.sock",	"gdb.sock",  "keeper.sock",
-					   "boot.state", "keeper.lock", "nfs.state", "boot.times"};
+	static const char *const left[] = {"agent.sock",  "qmp.sock",	     "gdb.sock",
+					   "keeper.sock", "keeper.sock.new", "boot.state",
+					   "boot.times",  "keeper.lock",     "nfs.state",
+					   "setup.done",  "gdb.session"};
 
-	if (!end_keeper(run_dir, error))
+	if (!end_keeper(run_dir, error) || !end_nfs_server(run_dir, error))
 		return FALSE;
 	for (gsize i = 0; i < G_N_ELEMENTS(left); i++) {
 		g_autofree char *path = g_build_filename(run_dir, left[i], NULL);

@@ -33,6 +33,7 @@
 #define END_WAIT_MS 500
 #define END_CHECK_MS 10
 
+static int lock_fd = -1;
 static gboolean vm_gone; /* the keeper ends for good: so does its NFS server */
 
 /* --- The end ---------------------------------------------------------------------------------- */
@@ -147,11 +148,10 @@ static gboolean enter_run_dir(const char *path, GError **error)
 /* 1: the lock is ours; 0: another keeper has it; -1 with an error. It is held until the end. */
 static int take_lock(GError **error)
 {
-	int fd = open(LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+	lock_fd = open(LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock_fd >= 0 && flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return 1;
-	if (fd >= 0 && errno == EWOULDBLOCK)
+	if (lock_fd >= 0 && errno == EWOULDBLOCK)
 		return 0;
 	devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno, "cannot lock %s", LOCK_NAME);
 	return -1;
@@ -213,8 +213,18 @@ static gboolean go_to_background(GError **error)
 	return TRUE;
 }
 
+/* For `down` and `rm`, which wait for the keeper's end. */
+static void write_pid(void)
+{
+	g_autofree char *text = g_strdup_printf("%d\n", (int) getpid());
+
+	if (ftruncate(lock_fd, 0) < 0 || pwrite(lock_fd, text, strlen(text), 0) < 0)
+		klog("cannot write %s: %s", LOCK_NAME, g_strerror(errno));
+}
+
 static void run(Keeper *k)
 {
+	write_pid();
 	g_unix_signal_add(SIGTERM, on_term, k);
 	g_unix_signal_add(SIGINT, on_term, k);
 	klog("keeper %s of %s, pid %d", DEVVM_VERSION, k->boot->name, (int) getpid());
