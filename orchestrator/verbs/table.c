@@ -18,5 +18,6 @@ const Verb *const devvm_verbs[] = {
 	&verb_gdb,
 	&verb_exec,
 	&verb_shell,
+	&verb_complete,
 	NULL,
 };

@@ -19,3 +19,4 @@ extern const Verb verb_log;
 extern const Verb verb_gdb;
 extern const Verb verb_exec;
 extern const Verb verb_shell;
+extern const Verb verb_complete;

@@ -108,6 +108,13 @@ static void add_host_warnings(Plan *plan, const char *no_kvm)
 		g_ptr_array_add(plan->warnings, lingering);
 }
 
+/* At each start, since each `make` in a build tree may change them. */
+static void add_kernel_warnings(Plan *plan, const Kernel *kernel)
+{
+	for (char **line = kernel->warnings; *line; line++)
+		g_ptr_array_add(plan->warnings, g_strdup(*line));
+}
+
 static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig *config,
 		       const Kernel *kernel, GError **error)
 {
@@ -127,8 +134,10 @@ static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig 
 	box = plan_facts_gather(name, config_project(ctx->config), config, kernel, kvm,
 				record ? record->spec : NULL);
 	plan = plan_make(&box->facts, error);
-	if (plan)
+	if (plan) {
 		add_host_warnings(plan, no_kvm);
+		add_kernel_warnings(plan, kernel);
+	}
 	return plan;
 }
 
@@ -146,7 +155,7 @@ gboolean vm_start(const VerbContext *ctx, const char *name, GError **error)
 		kernel = kernel_find(config->kernel, error);
 	progress_step(progress, "look at libvirt");
 	g_thread_join(ahead);
-	if (!kernel)
+	if (!kernel || (config->disks->len && !kernel_check_disks(kernel, error)))
 		return FALSE;
 	plan = make_plan(ctx, name, config, kernel, error);
 	progress_step(progress, NULL);
