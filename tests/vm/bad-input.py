@@ -30,7 +30,7 @@ def check_unknown(s):
 def check_config(s, tree, vm):
     conf = os.path.join(tree, "devvm.conf")
     for text, word in (("[vm]\nmemroy = 1G\n", "memroy"), ("[vm]\nmemory = many\n", "many"),
-                       ("[vm]\ndisks = 5\n\n[vmm]\n", "vmm"), ("[vm]\nkernel = 9.9.9-none\n", "9.9.9")):
+                       ("[vm]\ndisks = 5G\n\n[vmm]\n", "vmm"), ("[vm]\nkernel = 9.9.9-none\n", "9.9.9")):
         with open(conf, "w") as f:
             f.write(text)
         done = s.devvm("up", vm, status=None)

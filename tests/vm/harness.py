@@ -240,7 +240,7 @@ class Scenario:
         sys.exit(status)
 
     def show_logs(self):
-        for pattern in ("r/devvm/*/keeper.log", "d/devvm/*/console*.log", "d/devvm/*/console*"):
+        for pattern in ("r/devvm/*/keeper.log", "d/devvm/*/console*"):
             for path in sorted(glob.glob(os.path.join(self.base, pattern))):
                 with contextlib.suppress(OSError), open(path, errors="replace") as f:
                     say(f"--- the end of {path}")
