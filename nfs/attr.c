@@ -50,7 +50,7 @@ static uint32_t file_type(mode_t mode)
 /* nfstime3 counts unsigned seconds from 1970. */
 static void put_time(struct xdr_out *out, const struct timespec *t)
 {
-	bool before = t->tv_sec < 0, beyond = t->tv_sec > UINT32_MAX;
+	bool before = t->tv_sec<0, beyond = t->tv_sec> UINT32_MAX;
 
 	xdr_put_u32(out, before ? 0 : beyond ? UINT32_MAX : (uint32_t) t->tv_sec);
 	xdr_put_u32(out, before || beyond ? 0 : (uint32_t) t->tv_nsec);
@@ -144,7 +144,7 @@ static struct timespec wanted_time(enum time_how how, const struct timespec *t)
 {
 	if (how == TIME_CLIENT)
 		return *t;
-	return (struct timespec){ .tv_nsec = how == TIME_SERVER ? UTIME_NOW : UTIME_OMIT };
+	return (struct timespec){.tv_nsec = how == TIME_SERVER ? UTIME_NOW : UTIME_OMIT};
 }
 
 static int apply_size(struct call *c, struct obj *o, uint64_t size)
@@ -162,8 +162,8 @@ int attr_apply(struct call *c, struct obj *o, const struct sattr *a, const struc
 {
 	uid_t uid = wanted_uid(c, o, a, st);
 	gid_t gid = wanted_gid(c, o, a, st);
-	struct timespec times[2] = { wanted_time(a->set_atime, &a->atime),
-				     wanted_time(a->set_mtime, &a->mtime) };
+	struct timespec times[2] = {wanted_time(a->set_atime, &a->atime),
+				    wanted_time(a->set_mtime, &a->mtime)};
 	char path[32];
 	int r;
 
@@ -178,8 +178,7 @@ int attr_apply(struct call *c, struct obj *o, const struct sattr *a, const struc
 	}
 	if (a->set_mode && chmod(path, a->mode & 07777) < 0)
 		return -errno;
-	if ((a->set_atime || a->set_mtime) &&
-	    utimensat(AT_FDCWD, path, times, 0) < 0)
+	if ((a->set_atime || a->set_mtime) && utimensat(AT_FDCWD, path, times, 0) < 0)
 		return -errno;
 	return 0;
 }

@@ -50,7 +50,8 @@ static const char *get_number(char *s, long min, long max, long *out)
 
 	errno = 0;
 	*out = strtol(s, &end, 10);
-	return errno || *end || end == s || *out < min || *out > max ? "not a number in range" : NULL;
+	return errno || *end || end == s || *out < min || *out > max ? "not a number in range"
+								     : NULL;
 }
 
 static const char *set_listen_fd(struct server *s, struct line *l)
@@ -147,7 +148,7 @@ static const char *add_option(struct export *e, char *opt)
 	else if (!v && strcmp(opt, "sync") == 0)
 		e->sync = true;
 	else if (!v && strcmp(opt, "hide-private") == 0)
-		return add_path(&e->hide_private, (char[]){ "" });
+		return add_path(&e->hide_private, (char[]){""});
 	else if (v && strcmp(opt, "hide-private") == 0)
 		return add_path(&e->hide_private, v);
 	else if (v && strcmp(opt, "map") == 0 && strcmp(v, "root") == 0)
@@ -183,7 +184,7 @@ static const char *add_export(struct server *s, struct line *l)
 		return "this export's name is taken";
 	if (l->arg[2][0] != '/')
 		return "an export's path is absolute";
-	*e = (struct export){ .root_fd = -1 };
+	*e = (struct export){.root_fd = -1};
 	strcpy(e->name, l->arg[1]);
 	e->path = strdup(l->arg[2]);
 	if (!e->path)
@@ -202,15 +203,15 @@ static const struct key {
 	unsigned int n_args; /* with the key */
 	const char *(*set)(struct server *s, struct line *l);
 } keys[] = {
-	{ "listen-fd", 2, set_listen_fd }, { "listen-port", 2, set_listen_port },
-	{ "peer-pid", 2, set_peer_pid },   { "peer-any", 1, set_peer_any },
-	{ "token", 2, set_token },	   { "key", 2, set_key },
-	{ "state-dir", 2, set_state_dir }, { "export", 4, add_export },
+	{"listen-fd", 2, set_listen_fd}, {"listen-port", 2, set_listen_port},
+	{"peer-pid", 2, set_peer_pid},	 {"peer-any", 1, set_peer_any},
+	{"token", 2, set_token},	 {"key", 2, set_key},
+	{"state-dir", 2, set_state_dir}, {"export", 4, add_export},
 };
 
 static const char *one_line(struct server *s, char *text)
 {
-	struct line l = { 0 };
+	struct line l = {0};
 	char *save, *word;
 
 	for (word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {

@@ -18,7 +18,7 @@
 enum {
 	MARK = 4,
 	IN_MIN = 16384,
-	READ_MIN = 4096,     /* room to have before a read */
+	READ_MIN = 4096,      /* room to have before a read */
 	FLUSH_AT = 128 << 10, /* small replies are sent together */
 	REPLY_SIZE = FLUSH_AT + MARK + RPC_REPLY_ROOM,
 	IDLE_MS = 2000,
@@ -27,11 +27,12 @@ enum {
 
 int conns_init(struct conns *cs, struct server *s, int epoll)
 {
-	void *p = mmap(NULL, REPLY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p =
+		mmap(NULL, REPLY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
-	*cs = (struct conns){ .s = s, .epoll = epoll, .reply = p, .reply_size = REPLY_SIZE };
+	*cs = (struct conns){.s = s, .epoll = epoll, .reply = p, .reply_size = REPLY_SIZE};
 	return 0;
 }
 
@@ -83,7 +84,7 @@ void conns_accept(struct conns *cs, int listen_fd)
 	c->fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (epoll_ctl(cs->epoll, EPOLL_CTL_ADD, fd,
-		      &(struct epoll_event){ .events = EPOLLIN, .data.ptr = c }) < 0) {
+		      &(struct epoll_event){.events = EPOLLIN, .data.ptr = c}) < 0) {
 		close(fd);
 		free(c);
 		return;
@@ -93,7 +94,7 @@ void conns_accept(struct conns *cs, int listen_fd)
 
 static void want(struct conns *cs, struct conn *c, bool out)
 {
-	struct epoll_event ev = { .events = out ? EPOLLOUT : EPOLLIN, .data.ptr = c };
+	struct epoll_event ev = {.events = out ? EPOLLOUT : EPOLLIN, .data.ptr = c};
 
 	if (c->wants_out != out)
 		epoll_ctl(cs->epoll, EPOLL_CTL_MOD, c->fd, &ev);
@@ -187,7 +188,7 @@ static int next_record(struct conn *c, const uint8_t **rec, size_t *len)
 /* Handles all whole records, unless replies get stuck. False: close. */
 static bool handle_records(struct conns *cs, struct conn *c)
 {
-	struct xdr_out out = { .p = cs->reply, .end = cs->reply + cs->reply_size };
+	struct xdr_out out = {.p = cs->reply, .end = cs->reply + cs->reply_size};
 	const uint8_t *rec;
 	uint8_t *mark;
 	size_t len;

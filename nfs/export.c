@@ -52,14 +52,14 @@ int export_add_protect(struct export *e, const char *pattern)
 	if (!v)
 		return -ENOMEM;
 	e->protect = v;
-	v[e->n_protect] = (struct pattern){ 0 };
+	v[e->n_protect] = (struct pattern){0};
 	return pattern_split(&v[e->n_protect++], pattern);
 }
 
 int export_open(struct server *s, struct export *e)
 {
-	static const uint64_t tag_key[2] = { 0x6465767676d2d6e6, 0x66733a7461670000 };
-	char both[EXPORT_NAME_MAX + 1 + PATH_MAX + 1] = { 0 };
+	static const uint64_t tag_key[2] = {0x6465767676d2d6e6, 0x66733a7461670000};
+	char both[EXPORT_NAME_MAX + 1 + PATH_MAX + 1] = {0};
 	struct file_id id;
 	struct node *root;
 	struct stat st;
@@ -106,7 +106,7 @@ struct export *export_by_name(struct server *s, const char *name, size_t len)
 
 uint64_t export_fileid(const struct export *e, dev_t dev, ino_t ino)
 {
-	static const uint64_t key[2] = { 1, 2 };
+	static const uint64_t key[2] = {1, 2};
 	uint64_t d = dev;
 
 	if (dev == e->root_dev)

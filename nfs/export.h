@@ -23,14 +23,15 @@ struct pattern {
 	unsigned int n;
 };
 
-struct export {
+struct export
+{
 	char name[EXPORT_NAME_MAX + 1];
 	char *path;
 	bool rw;
-	bool sync;	     /* COMMIT and stable WRITE reach the disk before the answer */
-	bool map_root;	     /* host owner <-> guest root */
-	struct strlist only; /* top-level names shown; none: all */
-	struct strlist hide; /* paths relative to the export */
+	bool sync;		     /* COMMIT and stable WRITE reach the disk before the answer */
+	bool map_root;		     /* host owner <-> guest root */
+	struct strlist only;	     /* top-level names shown; none: all */
+	struct strlist hide;	     /* paths relative to the export */
 	struct strlist hide_private; /* folders below which what is not world-readable is hidden */
 	struct pattern *protect;
 	unsigned int n_protect;

@@ -21,7 +21,7 @@
 #include "server.h"
 
 enum {
-	IDLE_MS = 10000,       /* a pinned file system cannot be unmounted on the host */
+	IDLE_MS = 10000, /* a pinned file system cannot be unmounted on the host */
 	WRITE_LINGER_MS = 1000,
 	WRITE_MAX = 64,
 	OWNER_RW = S_IRUSR | S_IWUSR,
@@ -183,7 +183,7 @@ static uint16_t slot_new(struct server *s)
 		c->free = c->slot[i].older;
 	else
 		i = (uint16_t) c->n++;
-	c->slot[i] = (struct fd_slot){ .path = -1, .read = -1, .write = -1 };
+	c->slot[i] = (struct fd_slot){.path = -1, .read = -1, .write = -1};
 	list_add_newest(c, i);
 	c->n_open++;
 	return i;
@@ -363,7 +363,8 @@ int fds_sweep(struct server *s)
 
 		newer = slot->newer;
 		if (slot->write >= 0 &&
-		    now - slot->written_ms >= (slot->write_linger ? WRITE_LINGER_MS : FDS_WRITE_IDLE_MS))
+		    now - slot->written_ms >=
+			    (slot->write_linger ? WRITE_LINGER_MS : FDS_WRITE_IDLE_MS))
 			close_write(c, slot);
 		if (now - slot->used_ms < IDLE_MS && c->n_write == 0)
 			break; /* the rest is newer */

@@ -34,7 +34,8 @@ struct fd_slot {
 };
 
 struct fdcache {
-	struct fd_slot *slot; /* slot 0 is the list's head: .older is the newest, .newer the oldest */
+	struct fd_slot
+		*slot; /* slot 0 is the list's head: .older is the newest, .newer the oldest */
 	unsigned int n, max;
 	unsigned int n_write, n_open;
 	uint16_t free; /* chained through .older */

@@ -119,7 +119,7 @@ static int search_export(struct search *q)
 
 int find_lost(struct server *s, struct export *e, struct node *n)
 {
-	struct search q = { .s = s, .e = e, .want = n, .deadline_ms = now_ms() + FIND_MS };
+	struct search q = {.s = s, .e = e, .want = n, .deadline_ms = now_ms() + FIND_MS};
 	struct node *parent = node_parent(&s->nodes, n);
 	int fd = -ENOENT;
 

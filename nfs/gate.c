@@ -37,7 +37,8 @@ static bool part_matches(const struct pattern *p, unsigned int i, const struct p
 	char name[NFS3_NAME_MAX + 1];
 
 	if (!p->wild[i])
-		return strlen(p->part[i]) == part->len && memcmp(p->part[i], part->s, part->len) == 0;
+		return strlen(p->part[i]) == part->len &&
+		       memcmp(p->part[i], part->s, part->len) == 0;
 	if (part->len > NFS3_NAME_MAX)
 		return true;
 	memcpy(name, part->s, part->len);
@@ -74,7 +75,7 @@ enum path_rule gate_path_rule(const struct export *e, const char *path)
 		if (len) {
 			if (n == PARTS_MAX)
 				return PATH_PROTECTED;
-			part[n++] = (struct part){ path, len };
+			part[n++] = (struct part){path, len};
 		}
 		path += len + (path[len] == '/');
 	}
@@ -171,8 +172,8 @@ static bool path_hidden(const struct export *e, const char *path, const struct s
 	       (st && is_private(st) && listed_below(&e->hide_private, path));
 }
 
-bool gate_hidden(struct server *s, const struct export *e, const struct node *dir,
-		 const char *name, size_t len, const struct stat *st)
+bool gate_hidden(struct server *s, const struct export *e, const struct node *dir, const char *name,
+		 size_t len, const struct stat *st)
 {
 	char buf[PATH_BUF], path[PATH_BUF + NFS3_NAME_MAX + 2];
 	const char *d;

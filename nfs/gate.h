@@ -17,8 +17,8 @@ enum nfsstat3 gate_write(struct call *c);
  * Is @name in @dir hidden by the export's rules? @st: the file's, links not followed. When the
  * folder's path is not known and rules exist, everything is hidden.
  */
-bool gate_hidden(struct server *s, const struct export *e, const struct node *dir,
-		 const char *name, size_t len, const struct stat *st);
+bool gate_hidden(struct server *s, const struct export *e, const struct node *dir, const char *name,
+		 size_t len, const struct stat *st);
 
 /* The same for a file that a handle names. */
 bool gate_hidden_node(struct server *s, const struct export *e, const struct node *n,

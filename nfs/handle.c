@@ -53,7 +53,7 @@ static int raw_from_statx(int dirfd, const char *name, int flags, struct raw_id 
 int file_identify(const uint64_t key[2], int dirfd, const char *name, dev_t dev,
 		  struct file_id *out)
 {
-	uint64_t other[2] = { key[0] ^ 0x5bd1e995a5a5a5a5, key[1] };
+	uint64_t other[2] = {key[0] ^ 0x5bd1e995a5a5a5a5, key[1]};
 	int flags = *name ? 0 : AT_EMPTY_PATH, r;
 	struct raw_id raw;
 	size_t len;

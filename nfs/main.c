@@ -34,7 +34,7 @@ static void on_term(int sig)
 static void drop_privileges(int keep_fd)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 	if (keep_fd > 3)
 		close_range(3, (unsigned int) keep_fd - 1, 0);
 	close_range(keep_fd < 3 ? 3 : (unsigned int) keep_fd + 1, ~0u, 0);
@@ -44,7 +44,7 @@ static void drop_privileges(int keep_fd)
 
 static void set_signals(sigset_t *wait_mask)
 {
-	struct sigaction term = { .sa_handler = on_term };
+	struct sigaction term = {.sa_handler = on_term};
 	sigset_t block;
 
 	sigaction(SIGTERM, &term, NULL);
@@ -63,9 +63,9 @@ static void set_signals(sigset_t *wait_mask)
 
 static int listen_on(int port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_port = htons((uint16_t) port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_port = htons((uint16_t) port),
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 	socklen_t len = sizeof(a);
 
@@ -109,7 +109,7 @@ static int sooner(int a, int b)
 
 static int serve(struct server *s, int listen_fd, const sigset_t *wait_mask)
 {
-	struct epoll_event ev[EVENTS] = { { .events = EPOLLIN } };
+	struct epoll_event ev[EVENTS] = {{.events = EPOLLIN}};
 	int epoll = epoll_create1(EPOLL_CLOEXEC), n, timeout = -1;
 	uint64_t sweep_at = 0;
 	struct conns cs;
@@ -144,7 +144,7 @@ static int serve(struct server *s, int listen_fd, const sigset_t *wait_mask)
 
 int main(int argc, char **argv)
 {
-	static struct server s = { .listen_fd = -1, .listen_port = -1 };
+	static struct server s = {.listen_fd = -1, .listen_port = -1};
 	sigset_t wait_mask;
 	int fd, r;
 

@@ -58,8 +58,7 @@ static int step(struct server *s, struct export *e, struct node **n, const char 
 	return fd < 0 ? fd : 0;
 }
 
-static int walk(struct server *s, struct export *e, const char *p, const char *end,
-		struct node **n)
+static int walk(struct server *s, struct export *e, const char *p, const char *end, struct node **n)
 {
 	int r = 0;
 
@@ -93,8 +92,10 @@ static uint32_t find_mount(struct server *s, const char *path, size_t len, struc
 		return MNT3ERR_NOENT;
 	r = walk(s, e, slash ? slash + 1 : end, end, &n);
 	if (r < 0)
-		return r == -ENOTDIR ? MNT3ERR_NOTDIR : r == -EACCES ? MNT3ERR_ACCES : MNT3ERR_NOENT;
-	*h = (struct handle){ .tag = e->tag, .id = n->id, .ino = n->ino };
+		return r == -ENOTDIR  ? MNT3ERR_NOTDIR
+		       : r == -EACCES ? MNT3ERR_ACCES
+				      : MNT3ERR_NOENT;
+	*h = (struct handle){.tag = e->tag, .id = n->id, .ino = n->ino};
 	return 0;
 }
 

@@ -62,7 +62,7 @@ static int adopt(struct call *c, struct obj *o, int path_fd, const struct file_i
 /* The entry that was just made, whatever it is. */
 static enum nfsstat3 finish_name(struct call *c, struct sattr *a)
 {
-	struct obj o = { 0 };
+	struct obj o = {0};
 	struct file_id id;
 	int fd;
 
@@ -74,17 +74,17 @@ static enum nfsstat3 finish_name(struct call *c, struct sattr *a)
 
 static struct sattr verifier_times(const uint32_t verf[2])
 {
-	return (struct sattr){ .set_atime = TIME_CLIENT,
-			       .set_mtime = TIME_CLIENT,
-			       .atime.tv_sec = verf[0] & INT32_MAX,
-			       .mtime.tv_sec = verf[1] & INT32_MAX };
+	return (struct sattr){.set_atime = TIME_CLIENT,
+			      .set_mtime = TIME_CLIENT,
+			      .atime.tv_sec = verf[0] & INT32_MAX,
+			      .mtime.tv_sec = verf[1] & INT32_MAX};
 }
 
 static enum nfsstat3 create_existing(struct call *c)
 {
-	struct sattr none = { 0 }, *a = &c->a.create.attr;
+	struct sattr none = {0}, *a = &c->a.create.attr;
 	struct sattr times = verifier_times(c->a.create.verf);
-	struct obj o = { 0 };
+	struct obj o = {0};
 	struct file_id id;
 	int fd;
 
@@ -112,7 +112,7 @@ static enum nfsstat3 create_existing(struct call *c)
 static enum nfsstat3 create_new(struct call *c, int fd)
 {
 	struct sattr times = verifier_times(c->a.create.verf), *a = &c->a.create.attr;
-	struct obj o = { 0 };
+	struct obj o = {0};
 	struct file_id id;
 	char name[16];
 	int path_fd, r;

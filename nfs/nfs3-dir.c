@@ -25,7 +25,7 @@ enum {
 
 void put_handle(struct call *c, const struct export *e, const struct file_id *id, uint64_t ino)
 {
-	struct handle h = { .tag = e->tag, .id = *id, .ino = ino };
+	struct handle h = {.tag = e->tag, .id = *id, .ino = ino};
 	uint8_t raw[HANDLE_SIZE];
 
 	handle_pack(c->s->key, &h, raw);
@@ -110,10 +110,10 @@ static void put_plus(struct listing *l, const struct name *name, const struct st
 	struct call *c = l->c;
 	struct obj *dir = &c->obj[0];
 	struct file_id id;
-	bool have = st && !is_dot(name) && !is_dotdot(name) &&
-		    file_identify(c->s->key, l->dirfd, name->s, st->st_dev, &id) == 0 &&
-		    node_see(&c->s->nodes, dir->e->tag, &id, st->st_ino, dir->n, name->s,
-			     name->len);
+	bool have =
+		st && !is_dot(name) && !is_dotdot(name) &&
+		file_identify(c->s->key, l->dirfd, name->s, st->st_dev, &id) == 0 &&
+		node_see(&c->s->nodes, dir->e->tag, &id, st->st_ino, dir->n, name->s, name->len);
 
 	attr_put_post(c, dir, have ? st : NULL);
 	xdr_put_u32(c->out, have);
@@ -139,7 +139,7 @@ static int put_entry(struct listing *l, const struct dirent64 *d)
 {
 	struct call *c = l->c;
 	struct obj *dir = &c->obj[0];
-	struct name name = { .len = strlen(d->d_name) };
+	struct name name = {.len = strlen(d->d_name)};
 	uint64_t ino = d->d_ino;
 	struct stat st;
 	bool have_st = false, dots;
@@ -161,8 +161,8 @@ static int put_entry(struct listing *l, const struct dirent64 *d)
 	if (!fits(l, name.len))
 		return 0;
 	xdr_put_u32(c->out, 1);
-	xdr_put_u64(c->out, have_st ? export_fileid(dir->e, st.st_dev, st.st_ino) :
-				      export_fileid(dir->e, dir->st.st_dev, ino));
+	xdr_put_u64(c->out, have_st ? export_fileid(dir->e, st.st_dev, st.st_ino)
+				    : export_fileid(dir->e, dir->st.st_dev, ino));
 	xdr_put_opaque(c->out, name.s, (uint32_t) name.len);
 	xdr_put_u64(c->out, (uint64_t) d->d_off);
 	if (l->plus)
@@ -191,7 +191,7 @@ static enum nfsstat3 list(struct call *c, bool plus)
 {
 	struct obj *dir = &c->obj[0];
 	enum nfsstat3 status = obj_stat(c, dir);
-	struct listing l = { .c = c, .plus = plus, .bytes = RESULT_FIXED };
+	struct listing l = {.c = c, .plus = plus, .bytes = RESULT_FIXED};
 	int end;
 
 	if (status)

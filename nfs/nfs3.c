@@ -16,41 +16,41 @@ static enum nfsstat3 nfs3_null(struct call *c)
 }
 
 static const struct row table[NFS3_NPROC] = {
-	[NFS3_NULL] = { "NULL", nfs3_null },
-	[NFS3_GETATTR] = { "GETATTR", nfs3_getattr, .args = ARGS_FH },
-	[NFS3_SETATTR] = { "SETATTR", nfs3_setattr, nfs3_args_setattr, ARGS_FH, FAIL_WCC,
-			   .does_write = true, .ok_is_fail = true, .once = true },
-	[NFS3_LOOKUP] = { "LOOKUP", nfs3_lookup, NULL, ARGS_DIROP, FAIL_ATTR },
-	[NFS3_ACCESS] = { "ACCESS", nfs3_access, nfs3_args_access, ARGS_FH, FAIL_ATTR },
-	[NFS3_READLINK] = { "READLINK", nfs3_readlink, NULL, ARGS_FH, FAIL_ATTR },
-	[NFS3_READ] = { "READ", nfs3_read, nfs3_args_io, ARGS_FH, FAIL_ATTR, .removed_ok = true },
-	[NFS3_WRITE] = { "WRITE", nfs3_write, nfs3_args_write, ARGS_FH, FAIL_WCC,
-			 .does_write = true, .removed_ok = true },
-	[NFS3_CREATE] = { "CREATE", nfs3_create, nfs3_args_create, ARGS_DIROP, FAIL_WCC,
-			  .does_write = true, .once = true },
-	[NFS3_MKDIR] = { "MKDIR", nfs3_mkdir, nfs3_args_mkdir, ARGS_DIROP, FAIL_WCC,
-			 .does_write = true, .once = true },
-	[NFS3_SYMLINK] = { "SYMLINK", nfs3_symlink, nfs3_args_symlink, ARGS_DIROP, FAIL_WCC,
-			   .does_write = true, .once = true },
-	[NFS3_MKNOD] = { "MKNOD", nfs3_mknod, nfs3_args_mknod, ARGS_DIROP, FAIL_WCC,
-			 .does_write = true, .once = true },
-	[NFS3_REMOVE] = { "REMOVE", nfs3_remove, NULL, ARGS_DIROP, FAIL_WCC, .does_write = true,
-			  .ok_is_fail = true, .once = true },
-	[NFS3_RMDIR] = { "RMDIR", nfs3_rmdir, NULL, ARGS_DIROP, FAIL_WCC, .does_write = true,
-			 .ok_is_fail = true, .once = true },
-	[NFS3_RENAME] = { "RENAME", nfs3_rename, NULL, ARGS_DIROP2, FAIL_WCC2, .does_write = true,
-			  .ok_is_fail = true, .once = true },
-	[NFS3_LINK] = { "LINK", nfs3_link, NULL, ARGS_FH_DIROP, FAIL_ATTR_WCC, .does_write = true,
-			.ok_is_fail = true, .once = true },
-	[NFS3_READDIR] = { "READDIR", nfs3_readdir, nfs3_args_readdir, ARGS_FH, FAIL_ATTR },
-	[NFS3_READDIRPLUS] = { "READDIRPLUS", nfs3_readdirplus, nfs3_args_readdirplus, ARGS_FH,
-			       FAIL_ATTR },
-	[NFS3_FSSTAT] = { "FSSTAT", nfs3_fsstat, NULL, ARGS_FH, FAIL_ATTR },
-	[NFS3_FSINFO] = { "FSINFO", nfs3_fsinfo, NULL, ARGS_FH, FAIL_ATTR },
-	[NFS3_PATHCONF] = { "PATHCONF", nfs3_pathconf, NULL, ARGS_FH, FAIL_ATTR },
+	[NFS3_NULL] = {"NULL", nfs3_null},
+	[NFS3_GETATTR] = {"GETATTR", nfs3_getattr, .args = ARGS_FH},
+	[NFS3_SETATTR] = {"SETATTR", nfs3_setattr, nfs3_args_setattr, ARGS_FH, FAIL_WCC,
+			  .does_write = true, .ok_is_fail = true, .once = true},
+	[NFS3_LOOKUP] = {"LOOKUP", nfs3_lookup, NULL, ARGS_DIROP, FAIL_ATTR},
+	[NFS3_ACCESS] = {"ACCESS", nfs3_access, nfs3_args_access, ARGS_FH, FAIL_ATTR},
+	[NFS3_READLINK] = {"READLINK", nfs3_readlink, NULL, ARGS_FH, FAIL_ATTR},
+	[NFS3_READ] = {"READ", nfs3_read, nfs3_args_io, ARGS_FH, FAIL_ATTR, .removed_ok = true},
+	[NFS3_WRITE] = {"WRITE", nfs3_write, nfs3_args_write, ARGS_FH, FAIL_WCC, .does_write = true,
+			.removed_ok = true},
+	[NFS3_CREATE] = {"CREATE", nfs3_create, nfs3_args_create, ARGS_DIROP, FAIL_WCC,
+			 .does_write = true, .once = true},
+	[NFS3_MKDIR] = {"MKDIR", nfs3_mkdir, nfs3_args_mkdir, ARGS_DIROP, FAIL_WCC,
+			.does_write = true, .once = true},
+	[NFS3_SYMLINK] = {"SYMLINK", nfs3_symlink, nfs3_args_symlink, ARGS_DIROP, FAIL_WCC,
+			  .does_write = true, .once = true},
+	[NFS3_MKNOD] = {"MKNOD", nfs3_mknod, nfs3_args_mknod, ARGS_DIROP, FAIL_WCC,
+			.does_write = true, .once = true},
+	[NFS3_REMOVE] = {"REMOVE", nfs3_remove, NULL, ARGS_DIROP, FAIL_WCC, .does_write = true,
+			 .ok_is_fail = true, .once = true},
+	[NFS3_RMDIR] = {"RMDIR", nfs3_rmdir, NULL, ARGS_DIROP, FAIL_WCC, .does_write = true,
+			.ok_is_fail = true, .once = true},
+	[NFS3_RENAME] = {"RENAME", nfs3_rename, NULL, ARGS_DIROP2, FAIL_WCC2, .does_write = true,
+			 .ok_is_fail = true, .once = true},
+	[NFS3_LINK] = {"LINK", nfs3_link, NULL, ARGS_FH_DIROP, FAIL_ATTR_WCC, .does_write = true,
+		       .ok_is_fail = true, .once = true},
+	[NFS3_READDIR] = {"READDIR", nfs3_readdir, nfs3_args_readdir, ARGS_FH, FAIL_ATTR},
+	[NFS3_READDIRPLUS] = {"READDIRPLUS", nfs3_readdirplus, nfs3_args_readdirplus, ARGS_FH,
+			      FAIL_ATTR},
+	[NFS3_FSSTAT] = {"FSSTAT", nfs3_fsstat, NULL, ARGS_FH, FAIL_ATTR},
+	[NFS3_FSINFO] = {"FSINFO", nfs3_fsinfo, NULL, ARGS_FH, FAIL_ATTR},
+	[NFS3_PATHCONF] = {"PATHCONF", nfs3_pathconf, NULL, ARGS_FH, FAIL_ATTR},
 	/* Not a write: it changes nothing that a WRITE, which asked, has not changed. */
-	[NFS3_COMMIT] = { "COMMIT", nfs3_commit, nfs3_args_io, ARGS_FH, FAIL_WCC,
-			  .removed_ok = true },
+	[NFS3_COMMIT] = {"COMMIT", nfs3_commit, nfs3_args_io, ARGS_FH, FAIL_WCC,
+			 .removed_ok = true},
 };
 
 struct wire {
@@ -97,7 +97,8 @@ static enum nfsstat3 take_name(struct name *n, const struct wire *w)
 {
 	if (w->name_len > NFS3_NAME_MAX)
 		return NFS3ERR_NAMETOOLONG;
-	if (w->name_len == 0 || memchr(w->name, '/', w->name_len) || memchr(w->name, 0, w->name_len))
+	if (w->name_len == 0 || memchr(w->name, '/', w->name_len) ||
+	    memchr(w->name, 0, w->name_len))
 		return w->name_len ? NFS3ERR_INVAL : NFS3ERR_ACCES;
 	memcpy(n->s, w->name, w->name_len);
 	n->s[w->name_len] = '\0';
@@ -202,9 +203,9 @@ static void let_go(struct call *c)
 enum rpc_const nfs3_dispatch(struct server *s, uint32_t proc, struct xdr_in *in,
 			     struct xdr_out *out)
 {
-	struct call c = { .s = s, .proc = proc, .in = in, .out = out,
-			  .obj = { { .fd = -1 }, { .fd = -1 } } };
-	struct wire w[2] = { 0 };
+	struct call c = {
+		.s = s, .proc = proc, .in = in, .out = out, .obj = {{.fd = -1}, {.fd = -1}}};
+	struct wire w[2] = {0};
 	enum nfsstat3 status;
 	uint8_t *at, *body;
 

@@ -36,8 +36,8 @@ struct header {
 
 static struct header make_header(const uint64_t key[2])
 {
-	struct header h = { .magic = "devvmnm", .version = LAYOUT_VERSION,
-			    .node_size = sizeof(struct node) };
+	struct header h = {
+		.magic = "devvmnm", .version = LAYOUT_VERSION, .node_size = sizeof(struct node)};
 
 	h.key_check = siphash24(key, "map", 3);
 	return h;
@@ -49,7 +49,7 @@ static int area_reserve(struct area *a, size_t max, uint64_t file_off)
 
 	if (p == MAP_FAILED)
 		return -errno;
-	*a = (struct area){ .base = p, .max = max, .file_off = file_off };
+	*a = (struct area){.base = p, .max = max, .file_off = file_off};
 	return 0;
 }
 
@@ -111,8 +111,8 @@ static void name_release(struct nodes *ns, struct node *n)
 	uint32_t units = name_units(n->name_len);
 
 	if (n->name && units) {
-		memcpy(ns->name_area.base + (size_t) n->name * NAME_UNIT,
-		       &ns->name_free[units - 1], sizeof(uint32_t));
+		memcpy(ns->name_area.base + (size_t) n->name * NAME_UNIT, &ns->name_free[units - 1],
+		       sizeof(uint32_t));
 		ns->name_free[units - 1] = n->name;
 	}
 	n->name = 0;
@@ -215,11 +215,12 @@ int nodes_open(struct nodes *ns, const char *state_dir, const uint64_t key[2])
 	if (state_dir) {
 		dir = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir >= 0)
-			ns->fd = openat(dir, "nodes.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC |
-					O_NOFOLLOW, 0600);
+			ns->fd = openat(dir, "nodes.new",
+					O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (ns->fd < 0 || pwrite(ns->fd, &h, sizeof(h), 0) != sizeof(h)) {
 			nfs_log("cannot write to the state folder %s: %s: handles will not "
-				"outlive this process", state_dir, strerror(errno));
+				"outlive this process",
+				state_dir, strerror(errno));
 			if (ns->fd >= 0)
 				close(ns->fd);
 			ns->fd = -1;
@@ -287,7 +288,7 @@ static struct node *node_new(struct nodes *ns, uint32_t tag, const struct file_i
 			return NULL;
 		i = ns->n++;
 	}
-	*n = (struct node){ .id = *id, .tag = tag, .flags = NODE_USED };
+	*n = (struct node){.id = *id, .tag = tag, .flags = NODE_USED};
 	n->next = *bucket_of(ns, id);
 	*bucket_of(ns, id) = i;
 	ns->live++;

@@ -71,7 +71,7 @@ struct node *node_find(struct nodes *ns, uint32_t tag, const struct file_id *id)
 struct node *node_see(struct nodes *ns, uint32_t tag, const struct file_id *id, uint64_t ino,
 		      const struct node *parent, const char *name, size_t len);
 void node_forget(struct nodes *ns, struct node *n);
-struct node *node_parent(struct nodes *ns, const struct node *n); /* NULL: root, or not known */
+struct node *node_parent(struct nodes *ns, const struct node *n);    /* NULL: root, or not known */
 const char *node_name(const struct nodes *ns, const struct node *n); /* not terminated */
 
 static inline uint32_t node_index(const struct nodes *ns, const struct node *n)

@@ -54,7 +54,7 @@ static int fill_end(const struct sockaddr_storage *ss, uint32_t addr[4], uint16_
 /* The peer's own view of the connection: its source is our peer address. */
 static int peer_tuple(int fd, struct inet_diag_req_v2 *req)
 {
-	struct sockaddr_storage self = { 0 }, peer = { 0 };
+	struct sockaddr_storage self = {0}, peer = {0};
 	socklen_t self_len = sizeof(self), peer_len = sizeof(peer);
 	int family;
 
@@ -104,10 +104,10 @@ int peer_lookup(int connected_fd, struct peer *out)
 	struct {
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 req;
-	} ask = { .h = { .nlmsg_len = sizeof(ask),
-			 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			 .nlmsg_flags = NLM_F_REQUEST } };
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	} ask = {.h = {.nlmsg_len = sizeof(ask),
+		       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		       .nlmsg_flags = NLM_F_REQUEST}};
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	_Alignas(struct nlmsghdr) char buf[4096];
 	ssize_t n;
 	int nl, r;
@@ -170,7 +170,8 @@ int peer_for_each_owner(uid_t uid, uint32_t inode, int (*cb)(pid_t pid, void *ar
 		return -errno;
 	while ((e = readdir(d))) {
 		pid = strtol(e->d_name, &end, 10);
-		if (*end || pid <= 0 || fstatat(dirfd(d), e->d_name, &st, 0) < 0 || st.st_uid != uid)
+		if (*end || pid <= 0 || fstatat(dirfd(d), e->d_name, &st, 0) < 0 ||
+		    st.st_uid != uid)
 			continue;
 		if (!peer_pid_owns((pid_t) pid, inode))
 			continue;

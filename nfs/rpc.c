@@ -106,7 +106,7 @@ static enum rpc_const dispatch(struct server *s, const struct rpc_call *call, st
 bool rpc_handle(struct server *s, const uint8_t *rec, size_t len, struct xdr_out *out)
 {
 	const struct drc_entry *again;
-	struct rpc_call call = { 0 };
+	struct rpc_call call = {0};
 	uint8_t *begin = out->p, *status_at, *body;
 	enum rpc_const status;
 	struct xdr_in in;

@@ -64,7 +64,7 @@ void server_stop(struct server *s)
 	nodes_close(&s->nodes);
 	for (unsigned int i = 0; i < s->n_exports; i++) {
 		struct export *e = &s->exports[i];
-		struct strlist *lists[] = { &e->only, &e->hide, &e->hide_private };
+		struct strlist *lists[] = {&e->only, &e->hide, &e->hide_private};
 
 		if (e->root_fd >= 0)
 			close(e->root_fd);

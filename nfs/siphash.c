@@ -33,8 +33,8 @@ static uint64_t load_le(const uint8_t *p, size_t n)
 
 uint64_t siphash24(const uint64_t key[2], const void *data, size_t len)
 {
-	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
-			  key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573 };
+	uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+			 key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
 	const uint8_t *p = data;
 	size_t left = len;
 	uint64_t m;
