@@ -105,14 +105,20 @@ static void queue_hello(Channel *c)
 	watch_set(c->watch, G_IO_IN | G_IO_OUT);
 }
 
+/* A HELLO is on its way that QEMU has not (wholly) taken: the guest's port is not open yet. */
+static gboolean hello_unread(const Channel *c)
+{
+	int unread = 0;
+
+	return c->out_start < c->out_end || ioctl(c->fd, SIOCOUTQ, &unread) < 0 || unread > 0;
+}
+
 /* No answer yet: says HELLO again, but only when the guest has taken the one before. */
 static gboolean hello_again(gpointer data)
 {
 	Channel *c = data;
-	int unread = 0;
 
-	if (c->out_start < c->out_end || ioctl(c->fd, SIOCOUTQ, &unread) < 0 || unread > 0 ||
-	    qmp_stopped(c->k->qmp))
+	if (hello_unread(c) || qmp_stopped(c->k->qmp))
 		return G_SOURCE_CONTINUE;
 	klog("the agent took a HELLO and did not answer: once more");
 	queue_hello(c);
@@ -128,10 +134,14 @@ static void session_down(Channel *c, const char *why)
 
 void channel_new_session(Channel *c, const char *why)
 {
+	gboolean first = !c->hello_timer;
+
 	session_down(c, why);
 	if (!c->watch)
 		return; /* connecting already */
-	queue_hello(c);
+	/* A reboot resets the machine several times: one HELLO is enough for whoever comes up. */
+	if (first || !hello_unread(c))
+		queue_hello(c);
 	if (!c->hello_timer)
 		c->hello_timer = g_timeout_add(HELLO_AGAIN_MS, hello_again, c);
 }
@@ -187,9 +197,8 @@ static void disconnect(Channel *c, const char *why)
 	g_clear_handle_id(&c->hello_timer, g_source_remove);
 	close(c->fd);
 	c->fd = -1;
-	session_down(c, "the channel to the guest's agent was cut: nobody knows how the command "
-			"ended");
-	retry_later(c);
+	c->up = FALSE;
+	retry_later(c); /* not lost yet: when QEMU is gone, QMP is about to say so, and better */
 }
 
 /* FALSE: the channel is gone. */
@@ -250,6 +259,8 @@ static void try_connect(Channel *c)
 	int size = SEND_BUFFER;
 	int fd = keeper_connect_unix(c->k->boot->agent_socket);
 
+	session_down(c, "the channel to the guest's agent was cut: nobody knows how the command "
+			"ended");
 	if (fd < 0) {
 		retry_later(c);
 		return;

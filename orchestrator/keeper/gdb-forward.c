@@ -28,6 +28,7 @@
 #define SESSION_NAME "gdb.session"
 #define BUFFER (16 * 1024)
 #define MEND_MS 1500
+#define SETTLE_MS 300
 #define ACCEPT_PAUSE_MS 100
 #define INTERRUPT_AND_DETACH "+\003$D;1#b0"
 #define DETACH "$D;1#b0"
@@ -276,7 +277,8 @@ static void begin_session(GdbForward *g, int fd)
 	g_autoptr(GError) error = NULL;
 	const int one = 1;
 
-	g->was_stopped = qmp_stopped(g->k->qmp);
+	/* A moment's stop is the end of the gdb before, whose RESUME is on its way to us. */
+	g->was_stopped = qmp_stopped_ms(g->k->qmp) > SETTLE_MS;
 	if (!note_session(g, &error)) {
 		klog("gdb is turned away: %s", error->message);
 		close(fd);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Lines of JSON each way. Replies come in the order of the commands, so a queue of who asked is
- * all that is kept. A line longer than LINE_MAX_BYTES is skipped whole.
+ * all that is kept.
  */
 #include "qmp.h"
 
@@ -13,11 +13,11 @@
 
 #include "channel.h"
 #include "gdb-forward.h"
+#include "lines.h"
 #include "setup.h"
 #include "streams.h"
 #include "watch.h"
 
-#define LINE_MAX_BYTES (64 * 1024)
 #define READ_BYTES 4096
 #define RETRY_MS 20
 #define QMP_WAIT_MS 15000
@@ -33,8 +33,7 @@ struct Qmp {
 	Watch *watch;
 	guint retry_timer;
 	gint64 deadline; /* monotonic µs, for the first connection */
-	GByteArray *line;
-	gboolean skip_line;
+	Lines lines;
 	GByteArray *out;
 	GQueue asked; /* of Asked* */
 
@@ -119,6 +118,19 @@ static void on_status(gpointer data, const char *reply)
 	set_state(q, reply, !strcmp(reply, "running"));
 }
 
+/* What runs there will never end by itself; what gdb can still see is not the keeper's matter. */
+static void on_panic(Qmp *q)
+{
+	g_autofree char *why = g_strdup_printf("%s's kernel has panicked: `devvm console %s` "
+					       "shows its last words",
+					       q->k->boot->name, q->k->boot->name);
+
+	q->panicked = TRUE;
+	klog("the guest's kernel has panicked");
+	qmp_command(q, "query-status", on_status, q);
+	channel_new_session(q->k->channel, why);
+}
+
 static void on_event(Qmp *q, const char *event)
 {
 	if (!strcmp(event, "STOP")) {
@@ -127,9 +139,7 @@ static void on_event(Qmp *q, const char *event)
 	} else if (!strcmp(event, "RESUME")) {
 		set_state(q, "running", TRUE);
 	} else if (!strcmp(event, "GUEST_PANICKED")) {
-		q->panicked = TRUE;
-		klog("the guest's kernel has panicked");
-		qmp_command(q, "query-status", on_status, q);
+		on_panic(q);
 	} else if (!strcmp(event, "RESET")) {
 		q->panicked = FALSE;
 		klog("the guest was restarted");
@@ -162,8 +172,9 @@ static void take_return(Qmp *q, JsonObject *object)
 	answer(q, status ? status : "");
 }
 
-static void take_line(Qmp *q, const char *line, gsize n)
+static void take_line(gpointer data, const char *line, gsize n)
 {
+	Qmp *q = data;
 	g_autoptr(JsonParser) parser = json_parser_new();
 	JsonNode *root = json_parser_load_from_data(parser, line, (gssize) n, NULL)
 				 ? json_parser_get_root(parser)
@@ -184,29 +195,6 @@ static void take_line(Qmp *q, const char *line, gsize n)
 		q->up_us = g_get_real_time();
 		qmp_command(q, "qmp_capabilities", NULL, NULL);
 		qmp_command(q, "query-status", on_status, q);
-	}
-}
-
-static void take_bytes(Qmp *q, const guint8 *bytes, gsize n)
-{
-	while (n > 0) {
-		const guint8 *end = memchr(bytes, '\n', n);
-		gsize part = end ? (gsize) (end - bytes) : n;
-
-		if (q->line->len + part > LINE_MAX_BYTES)
-			q->skip_line = TRUE;
-		if (q->skip_line)
-			g_byte_array_set_size(q->line, 0);
-		else
-			g_byte_array_append(q->line, bytes, (guint) part);
-		if (!end)
-			return;
-		if (!q->skip_line && q->line->len > 1)
-			take_line(q, (const char *) q->line->data, q->line->len);
-		g_byte_array_set_size(q->line, 0);
-		q->skip_line = FALSE;
-		bytes = end + 1;
-		n -= part + 1;
 	}
 }
 
@@ -239,7 +227,7 @@ static void on_ready(gpointer data, GIOCondition ready)
 		return;
 	n = recv(q->fd, bytes, sizeof(bytes), 0);
 	if (n > 0)
-		take_bytes(q, bytes, (gsize) n);
+		lines_add(&q->lines, bytes, (gsize) n, take_line, q);
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		gone(q);
 }
@@ -277,7 +265,7 @@ Qmp *qmp_new(Keeper *k)
 
 	q->k = k;
 	q->fd = -1;
-	q->line = g_byte_array_new();
+	lines_init(&q->lines);
 	q->out = g_byte_array_new();
 	q->state = g_strdup("unknown");
 	g_queue_init(&q->asked);
@@ -300,7 +288,7 @@ void qmp_free(Qmp *q)
 	if (q->fd >= 0)
 		close(q->fd);
 	g_queue_clear_full(&q->asked, g_free);
-	g_byte_array_unref(q->line);
+	lines_clear(&q->lines);
 	g_byte_array_unref(q->out);
 	g_free(q->state);
 	g_free(q);
