@@ -30,6 +30,7 @@ void domain_spec_free(DomainSpec *spec)
 	g_free(spec->cmdline);
 	g_free(spec->console);
 	g_free(spec->modules);
+	g_free(spec->source);
 	g_free(spec->digest);
 	g_ptr_array_unref(spec->disks);
 	g_free(spec);
@@ -115,6 +116,7 @@ DomainSpec *domain_spec_copy(const DomainSpec *spec)
 	copy->cmdline = g_strdup(spec->cmdline);
 	copy->console = g_strdup(spec->console);
 	copy->modules = g_strdup(spec->modules);
+	copy->source = g_strdup(spec->source);
 	copy->digest = g_strdup(spec->digest);
 	for (guint i = 0; i < spec->disks->len; i++) {
 		const DomainDisk *d = g_ptr_array_index(spec->disks, i);

@@ -200,6 +200,7 @@ static gboolean check_values(const DomainSpec *spec, GError **error)
 		{"path of vmlinux", vm->vmlinux},
 		{"path of the kernel's build folder", vm->build},
 		{"path of the kernel's modules", spec->modules},
+		{"path of the kernel's sources", spec->source},
 		{"kernel command line (append)", spec->cmdline},
 		{"path of the initramfs", spec->initrd},
 		{"data folder's path", vm->data_dir},
@@ -290,6 +291,7 @@ static xmlNode *add_metadata(xmlNode *metadata, const DomainSpec *spec)
 	set(n, "vmlinux", vm->vmlinux);
 	set(n, "build", vm->build);
 	set(n, "modules", spec->modules);
+	set(n, "source", spec->source);
 	n = add(top, ns, "gdb", NULL);
 	set(n, "mode", gdb_modes[vm->gdb_mode]);
 	if (vm->gdb_mode != GDB_UNIX)
@@ -530,6 +532,7 @@ static void read_metadata(DomainSpec *spec, const xmlNode *top)
 	vm->vmlinux = attribute(kernel, "vmlinux");
 	vm->build = attribute(kernel, "build");
 	spec->modules = attribute(kernel, "modules");
+	spec->source = attribute(kernel, "source");
 	vm->build_tree = !g_strcmp0(type, "tree");
 	for (guint i = 0; mode && i < G_N_ELEMENTS(gdb_modes); i++)
 		if (!strcmp(mode, gdb_modes[i]))

@@ -8,7 +8,8 @@
  *     <devvm:owner uid='1001'/>
  *     <devvm:project>/home/u/tree</devvm:project>
  *     <devvm:tree>/home/u/tree</devvm:tree>            one or more
- *     <devvm:kernel type='package|tree' release='' image='' vmlinux='' build='' modules=''/>
+ *     <devvm:kernel type='package|tree' release='' image='' vmlinux='' build='' modules=''
+ *         source=''/>
  *     <devvm:gdb mode='keeper|tcp|unix' port='1234'/>
  *     <devvm:group>NAME</devvm:group>                  where there is one
  *     <devvm:folders run='' data=''/>
@@ -37,6 +38,7 @@ typedef struct {
 	char *cmdline;	  /* of the kernel */
 	char *console;	  /* path of the serial console's file */
 	char *modules;	  /* host folder with the guest's /lib/modules/RELEASE */
+	char *source;	  /* sources of a build tree that was made with O=; NULL: they are in it */
 	GPtrArray *disks; /* of DomainDisk*: vda, vdb… with serials scratch0, scratch1… */
 	char *digest;	  /* set by domain_xml_read only */
 } DomainSpec;

@@ -48,9 +48,16 @@ static gboolean is_covered(const GArray *mounts, const char *path)
 	return FALSE;
 }
 
+/* A folder before those in it: mounted after them it would hide them. */
+static int by_path(gconstpointer a, gconstpointer b)
+{
+	return strcmp(((const Mount *) a)->path, ((const Mount *) b)->path);
+}
+
 /*
  * The trees; then, for a kernel that is a build tree, that tree (so that a build in the guest never
- * reads headers through a stale cache) and the folder with its modules.
+ * reads headers through a stale cache), its sources where they are not in it, and the folder with
+ * its modules.
  */
 static GArray *guest_mounts(const DomainSpec *spec)
 {
@@ -61,8 +68,11 @@ static GArray *guest_mounts(const DomainSpec *spec)
 		g_array_append_val(mounts, ((Mount){vm->trees[i], TRUE}));
 	if (vm->build_tree && vm->build && !is_covered(mounts, vm->build))
 		g_array_append_val(mounts, ((Mount){vm->build, TRUE}));
+	if (spec->source && !is_covered(mounts, spec->source))
+		g_array_append_val(mounts, ((Mount){spec->source, FALSE}));
 	if (vm->build_tree && spec->modules && !is_covered(mounts, spec->modules))
 		g_array_append_val(mounts, ((Mount){spec->modules, FALSE}));
+	g_array_sort(mounts, by_path);
 	return mounts;
 }
 

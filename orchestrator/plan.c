@@ -91,6 +91,7 @@ static DomainSpec *make_spec(const PlanFacts *f)
 				: g_strdup(CMDLINE);
 	spec->console = g_build_filename(f->data_dir, "console.log", NULL);
 	spec->modules = g_strdup(f->kernel->modules);
+	spec->source = g_strdup(f->kernel->source);
 	for (guint i = 0; f->config->disks && i < f->config->disks->len; i++) {
 		g_autofree char *file = g_strdup_printf("scratch%u.img", i);
 		g_autofree char *path = g_build_filename(f->data_dir, file, NULL);
