@@ -27,14 +27,15 @@
 #include "frames.h"
 #include "setup.h"
 
-#define REPORT_FD 3		/* in a child: where its outcome goes */
-#define REPORT_SIZE 512		/* bytes of one report, less than PIPE_BUF: written whole */
-#define TX_SIZE (192u * 1024)	/* frames on their way to the host */
-#define TX_RESERVE (48u * 1024) /* of it, kept free of STDOUT for EXIT and CREDIT of all streams \
-				 */
-#define DYING_MAX 64		/* children of ended sessions, to be killed in a moment */
-#define EXIT_GRACE_MS 200	/* see stream.c */
-#define KILL_AFTER_MS 2000	/* from SIGHUP to SIGKILL */
+#define REPORT_FD 3	      /* in a child: where its outcome goes */
+#define REPORT_SIZE 512	      /* bytes of one report, less than PIPE_BUF: written whole */
+#define TX_SIZE (192u * 1024) /* frames on their way to the host */
+#define TX_RESERVE                                                                          \
+	(48u * 1024)	   /* of it, kept free of STDOUT for EXIT and CREDIT of all streams \
+			    */
+#define DYING_MAX 64	   /* children of ended sessions, to be killed in a moment */
+#define EXIT_GRACE_MS 200  /* see stream.c */
+#define KILL_AFTER_MS 2000 /* from SIGHUP to SIGKILL */
 #define FRESH_READY_MAX 2
 
 struct op;

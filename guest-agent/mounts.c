@@ -32,7 +32,6 @@ static const struct {
 	{"tracefs", "/sys/kernel/tracing", QUIET_FLAGS, NULL},
 	{"securityfs", "/sys/kernel/security", QUIET_FLAGS, NULL},
 	{"cgroup2", "/sys/fs/cgroup", QUIET_FLAGS, "nsdelegate"},
-	{"bpf", "/sys/fs/bpf", QUIET_FLAGS, "mode=0700"},
 };
 
 void mounts_kernel(void)

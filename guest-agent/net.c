@@ -3,8 +3,8 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -97,35 +97,27 @@ static bool set_route(int fd, const struct setup *s)
 	return ioctl(fd, SIOCADDRT, &r) == 0 || errno == EEXIST;
 }
 
+/* Not IFF_RUNNING: that follows the carrier by up to a second (the kernel's link watch). */
 static bool has_carrier(int fd, const char *name)
 {
-	struct ifreq r = {0};
+	struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
+	struct ifreq r = {.ifr_data = (char *) &link};
 
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
-	return ioctl(fd, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & IFF_RUNNING);
+	return ioctl(fd, SIOCETHTOOL, &r) == 0 && link.data;
 }
 
-/* A SYN sent before the link is up is lost, and its retry comes a second later: so wait for it. */
+/*
+ * A SYN sent before the link is up is lost, and its retry comes a second later: so wait for it. The
+ * driver sets the carrier from a work item moments after its probe, and nothing tells of it in
+ * time.
+ */
 static void wait_for_carrier(int fd, const char *name)
 {
-	struct sockaddr_nl me = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 	int64_t limit = now_ms() + CARRIER_LIMIT_MS;
-	int links;
-	char news[4096];
 
-	if (has_carrier(fd, name))
-		return;
-	links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (links >= 0 && bind(links, (struct sockaddr *) &me, sizeof(me)) == 0) {
-		while (!has_carrier(fd, name) && now_ms() < limit) {
-			struct pollfd p = {.fd = links, .events = POLLIN};
-
-			if (poll(&p, 1, (int) (limit - now_ms())) > 0 &&
-			    recv(links, news, sizeof(news), 0) < 0)
-				break;
-		}
-	}
-	close_fd(&links);
+	while (!has_carrier(fd, name) && now_ms() < limit)
+		poll(NULL, 0, 1);
 }
 
 bool net_up(const struct setup *s, struct step_error *e)

@@ -16,7 +16,7 @@
 #include "util/error.h"
 #include "util/paths.h"
 
-#define FORMAT_VERSION "1" /* changes when the content does for the same agent and modules */
+#define FORMAT_VERSION "2" /* changes when the content does for the same agent and modules */
 #define KEEP_DAYS 14	   /* an initramfs that no `up` has used for so long is removed */
 
 /* In the order in which the guest wants them: the channel first, disks last. */
