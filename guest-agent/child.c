@@ -149,8 +149,12 @@ run_child(struct agent *a, struct stream *s, struct ends *e, struct wire *args)
 	child_signals();
 	if (a->service)
 		write_file("/proc/self/oom_score_adj", "0");
-	if (s->op->run != op_exec_run)
+	if (s->op->run != op_exec_run) {
 		signal(SIGHUP, SIG_IGN); /* ends by end of file on its input, and cleans up */
+		/* No exec will close these; as long as a writer is open there is no such end. */
+		for (unsigned i = 0; i < PROTO_MAX_STREAMS; i++)
+			close_fd(&a->streams[i].in);
+	}
 	s->op->run(a, args);
 	report(PROTO_EXITED, 0, "%s", "");
 }
