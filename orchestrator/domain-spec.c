@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "util/size.h"
+
 static void domain_disk_free(gpointer data)
 {
 	DomainDisk *d = data;
@@ -70,8 +72,7 @@ char **domain_spec_differences(const DomainSpec *old, const DomainSpec *new)
 
 	/* libvirt keeps memory in KiB. */
 	if (a->memory / 1024 != b->memory / 1024)
-		differ_take(out, "memory", g_format_size_full(a->memory, G_FORMAT_SIZE_IEC_UNITS),
-			    g_format_size_full(b->memory, G_FORMAT_SIZE_IEC_UNITS));
+		differ_take(out, "memory", size_format(a->memory), size_format(b->memory));
 	differ_take(out, "cpus", g_strdup_printf("%u", a->cpus), g_strdup_printf("%u", b->cpus));
 	differ(out, "accel", a->kvm ? "kvm" : "tcg", b->kvm ? "kvm" : "tcg");
 	differ(out, "kernel", a->release, b->release);

@@ -5,57 +5,14 @@
  */
 #include "domain-xml.h"
 
-#include <libxml/parser.h>
-#include <libxml/tree.h>
 #include <string.h>
 
+#include "domain-xml-private.h"
 #include "util/error.h"
 
 #define QEMU_NS "http://libvirt.org/schemas/domain/qemu/1.0"
 #define FIRST_DISK_SLOT 5 /* on the root bus, after the template's devices */
 #define LAST_DISK_SLOT 0x1e
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
-
-static const char *const gdb_modes[] = {
-	[GDB_KEEPER] = "keeper", [GDB_TCP] = "tcp", [GDB_UNIX] = "unix"};
-
-#define X(s) ((const xmlChar *) (s))
-
-static gboolean is_element(const xmlNode *node, const char *name)
-{
-	return node->type == XML_ELEMENT_NODE && !strcmp((const char *) node->name, name);
-}
-
-static gboolean in_namespace(const xmlNode *node, const char *uri)
-{
-	return node->ns && !strcmp((const char *) node->ns->href, uri);
-}
-
-/* First child element of that name and namespace (NULL: none). */
-static xmlNode *find_child(const xmlNode *parent, const char *name, const char *ns)
-{
-	for (xmlNode *n = parent ? parent->children : NULL; n; n = n->next)
-		if (is_element(n, name) && (ns ? in_namespace(n, ns) : !n->ns))
-			return n;
-	return NULL;
-}
-
-static xmlDoc *parse(const char *text, const char *name, GError **error)
-{
-	xmlDoc *doc = xmlReadMemory(text, (int) strlen(text), name, NULL,
-				    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-					    XML_PARSE_NOBLANKS);
-	const xmlError *e = xmlGetLastError();
-
-	if (doc && xmlDocGetRootElement(doc))
-		return doc;
-	g_clear_pointer(&doc, xmlFreeDoc);
-	devvm_fail(error, DEVVM_ERROR_CONFIG, "%s:%d: this is no XML: %.*s", name, e ? e->line : 1,
-		   e && e->message ? (int) strcspn(e->message, "\n") : 1,
-		   e && e->message ? e->message : "?");
-	return NULL;
-}
 
 /* --- values → template ------------------------------------------------------------------------ */
 
@@ -293,7 +250,7 @@ static xmlNode *add_metadata(xmlNode *metadata, const DomainSpec *spec)
 	set(n, "modules", spec->modules);
 	set(n, "source", spec->source);
 	n = add(top, ns, "gdb", NULL);
-	set(n, "mode", gdb_modes[vm->gdb_mode]);
+	set(n, "mode", domain_xml_gdb_modes[vm->gdb_mode]);
 	if (vm->gdb_mode != GDB_UNIX)
 		set(n, "port", port);
 	if (vm->group)
@@ -342,74 +299,6 @@ static void add_qemu_arguments(xmlNode *domain, const DomainSpec *spec)
 		set(add(line, ns, "arg", NULL), "value", gdb[i]);
 }
 
-/* --- the user's own XML ------------------------------------------------------------------------
- */
-
-static void move_children(xmlNode *from, xmlNode *to)
-{
-	xmlNode *next;
-
-	for (xmlNode *n = from->children; n; n = next) {
-		next = n->next;
-		if (n->type != XML_ELEMENT_NODE)
-			continue;
-		xmlUnlinkNode(n);
-		xmlAddChild(to, n);
-		xmlReconciliateNs(to->doc, n);
-	}
-}
-
-static gboolean merge_element(xmlNode *domain, xmlNode *theirs, const char *name, GError **error)
-{
-	const char *ns = theirs->ns ? (const char *) theirs->ns->href : NULL;
-	xmlNode *ours = find_child(domain, (const char *) theirs->name, ns);
-	static const char *const lists[] = {"devices", "features", "metadata", "commandline", NULL};
-
-	if (is_element(theirs, "name") || is_element(theirs, "uuid"))
-		return devvm_fail(error, DEVVM_ERROR_CONFIG,
-				  "%s:%ld: <%s> is devvm's to give: remove it", name,
-				  xmlGetLineNo(theirs), (const char *) theirs->name);
-	if (ours && g_strv_contains(lists, (const char *) theirs->name)) {
-		move_children(theirs, ours);
-		return TRUE;
-	}
-	xmlUnlinkNode(theirs);
-	if (ours) {
-		xmlReplaceNode(ours, theirs);
-		xmlFreeNode(ours);
-	} else {
-		xmlAddChild(domain, theirs);
-	}
-	xmlReconciliateNs(domain->doc, theirs);
-	return TRUE;
-}
-
-static gboolean merge(xmlNode *domain, const char *extra, const char *name, GError **error)
-{
-	g_autoptr(xmlDoc) doc = parse(extra, name, error);
-	xmlNode *root, *next;
-
-	if (!doc)
-		return FALSE;
-	root = xmlDocGetRootElement(doc);
-	if (is_element(root, "devices") && !root->ns) {
-		move_children(root, find_child(domain, "devices", NULL));
-		return TRUE;
-	}
-	if (!is_element(root, "domain") || root->ns)
-		return devvm_fail(
-			error, DEVVM_ERROR_CONFIG,
-			"%s:%ld: the outermost element is <%s>, but has to be <domain> or "
-			"<devices>",
-			name, xmlGetLineNo(root), (const char *) root->name);
-	for (xmlNode *n = root->children; n; n = next) {
-		next = n->next;
-		if (n->type == XML_ELEMENT_NODE && !merge_element(domain, n, name, error))
-			return FALSE;
-	}
-	return TRUE;
-}
-
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
@@ -449,7 +338,7 @@ char *domain_xml_make(const char *template, const DomainSpec *spec, const char *
 
 	if (!check_values(spec, error))
 		return NULL;
-	doc = parse(template, "domain.xml", error);
+	doc = domain_xml_parse(template, "domain.xml", error);
 	if (!doc)
 		return NULL;
 	drop_prolog(doc);
@@ -457,8 +346,8 @@ char *domain_xml_make(const char *template, const DomainSpec *spec, const char *
 	domain = xmlDocGetRootElement(doc);
 	if (!fill(domain, values, error))
 		return NULL;
-	devices = find_child(domain, "devices", NULL);
-	metadata = find_child(domain, "metadata", NULL);
+	devices = domain_xml_child(domain, "devices", NULL);
+	metadata = domain_xml_child(domain, "metadata", NULL);
 	if (!devices || !metadata) {
 		devvm_fail(
 			error, DEVVM_ERROR_FAILED,
@@ -469,7 +358,7 @@ char *domain_xml_make(const char *template, const DomainSpec *spec, const char *
 		return NULL;
 	ours = add_metadata(metadata, spec);
 	add_qemu_arguments(domain, spec);
-	if (extra && !merge(domain, extra, extra_name, error))
+	if (extra && !domain_xml_merge(domain, extra, extra_name, error))
 		return NULL;
 	without = serialise(doc);
 	sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, without, -1);
@@ -477,128 +366,4 @@ char *domain_xml_make(const char *template, const DomainSpec *spec, const char *
 	if (digest)
 		*digest = g_steal_pointer(&sum);
 	return serialise(doc);
-}
-
-/* --- XML → spec --------------------------------------------------------------------------------
- */
-
-static char *attribute(const xmlNode *node, const char *name)
-{
-	xmlChar *value = node ? xmlGetNoNsProp(node, X(name)) : NULL;
-	char *copy = g_strdup((char *) value);
-
-	xmlFree(value);
-	return copy;
-}
-
-static char *text_of(const xmlNode *node)
-{
-	xmlChar *value = node ? xmlNodeGetContent(node) : NULL;
-	char *copy = g_strdup((char *) value);
-
-	xmlFree(value);
-	return copy;
-}
-
-static guint64 number_of(const xmlNode *node, const char *name)
-{
-	g_autofree char *text = name ? attribute(node, name) : text_of(node);
-
-	return text ? g_ascii_strtoull(text, NULL, 10) : 0;
-}
-
-static void read_metadata(DomainSpec *spec, const xmlNode *top)
-{
-	Vm *vm = spec->vm;
-	const xmlNode *kernel = find_child(top, "kernel", DOMAIN_XML_NS);
-	const xmlNode *gdb = find_child(top, "gdb", DOMAIN_XML_NS);
-	const xmlNode *folders = find_child(top, "folders", DOMAIN_XML_NS);
-	g_autofree char *type = attribute(kernel, "type");
-	g_autofree char *mode = attribute(gdb, "mode");
-	g_autoptr(GStrvBuilder) trees = g_strv_builder_new();
-
-	for (const xmlNode *n = top->children; n; n = n->next)
-		if (is_element(n, "tree") && in_namespace(n, DOMAIN_XML_NS)) {
-			g_autofree char *tree = text_of(n);
-
-			g_strv_builder_add(trees, tree);
-		}
-	vm->trees = g_strv_builder_end(trees);
-	spec->digest = attribute(top, "digest");
-	spec->uid = (guint) number_of(find_child(top, "owner", DOMAIN_XML_NS), "uid");
-	vm->project = text_of(find_child(top, "project", DOMAIN_XML_NS));
-	vm->release = attribute(kernel, "release");
-	vm->image = attribute(kernel, "image");
-	vm->vmlinux = attribute(kernel, "vmlinux");
-	vm->build = attribute(kernel, "build");
-	spec->modules = attribute(kernel, "modules");
-	spec->source = attribute(kernel, "source");
-	vm->build_tree = !g_strcmp0(type, "tree");
-	for (guint i = 0; mode && i < G_N_ELEMENTS(gdb_modes); i++)
-		if (!strcmp(mode, gdb_modes[i]))
-			vm->gdb_mode = i;
-	vm->gdb_port = (guint) number_of(gdb, "port");
-	vm->group = text_of(find_child(top, "group", DOMAIN_XML_NS));
-	vm->run_dir = attribute(folders, "run");
-	vm->data_dir = attribute(folders, "data");
-}
-
-static void read_devices(DomainSpec *spec, const xmlNode *devices)
-{
-	for (const xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
-		g_autofree char *serial = text_of(find_child(n, "serial", NULL));
-
-		if (is_element(n, "disk") && serial && g_str_has_prefix(serial, "scratch")) {
-			g_autofree char *file = attribute(find_child(n, "source", NULL), "file");
-
-			domain_spec_add_disk(spec, file ? file : "", 0);
-		} else if (is_element(n, "serial") && !spec->console) {
-			spec->console = attribute(find_child(n, "source", NULL), "path");
-		}
-	}
-}
-
-/* libvirt always answers in KiB, whatever unit it was given. */
-static guint64 memory_of(const xmlNode *node)
-{
-	g_autofree char *unit = attribute(node, "unit");
-
-	return number_of(node, NULL) * (!unit || !strcmp(unit, "KiB") ? 1024
-					: !strcmp(unit, "MiB")	      ? 1024 * 1024
-								      : 1);
-}
-
-DomainSpec *domain_xml_read(const char *xml, GError **error)
-{
-	g_autoptr(xmlDoc) doc = parse(xml, "libvirt", error);
-	g_autoptr(DomainSpec) spec = NULL;
-	const xmlNode *domain, *top, *os;
-	g_autofree char *type = NULL;
-
-	if (!doc)
-		return NULL;
-	domain = xmlDocGetRootElement(doc);
-	top = find_child(find_child(domain, "metadata", NULL), "vm", DOMAIN_XML_NS);
-	if (!top)
-		return NULL;
-	spec = domain_spec_new();
-	os = find_child(domain, "os", NULL);
-	type = attribute(domain, "type");
-	spec->vm->kvm = !g_strcmp0(type, "kvm");
-	spec->vm->name = text_of(find_child(domain, "name", NULL));
-	spec->vm->uuid = text_of(find_child(domain, "uuid", NULL));
-	spec->vm->cpus = (guint) number_of(find_child(domain, "vcpu", NULL), NULL);
-	spec->vm->memory = memory_of(find_child(domain, "memory", NULL));
-	spec->initrd = text_of(find_child(os, "initrd", NULL));
-	spec->cmdline = text_of(find_child(os, "cmdline", NULL));
-	read_metadata(spec, top);
-	read_devices(spec, find_child(domain, "devices", NULL));
-	if (spec->vm->name && spec->vm->uuid && spec->vm->run_dir && spec->vm->data_dir)
-		return g_steal_pointer(&spec);
-	devvm_fail(
-		error, DEVVM_ERROR_FAILED,
-		"devvm's <metadata> in the domain %s is damaged: `devvm rm --force %s` removes the "
-		"VM",
-		spec->vm->name ? spec->vm->name : "?", spec->vm->name ? spec->vm->name : "?");
-	return NULL;
 }

@@ -101,9 +101,14 @@ static DomainSpec *make_spec(const PlanFacts *f)
 	return spec;
 }
 
+/* Rounded to a tenth of a GiB or MiB: what is free is no round number. */
 static char *size_text(guint64 bytes)
 {
-	return g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+	const guint64 mib = 1 << 20;
+
+	if (bytes >= 1024 * mib)
+		return g_strdup_printf("%.1f GiB", (double) bytes / (double) (1024 * mib));
+	return g_strdup_printf("%.1f MiB", (double) bytes / (double) mib);
 }
 
 static void warn(Plan *plan, char *text)

@@ -122,15 +122,18 @@ static gboolean end_nfs_server(const char *run_dir, GError **error)
 {
 	g_autofree char *state = g_build_filename(run_dir, "nfs.state", NULL);
 	g_autofree char *keeper = devvm_program("devvm-keeper");
+	g_autofree char *words = NULL;
 	const char *argv[] = {keeper, "--clean-up", run_dir, NULL};
 	int status;
 
 	if (!g_file_test(state, G_FILE_TEST_EXISTS))
 		return TRUE;
-	if (g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL,
+	if (g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, &words,
 			 &status, error) &&
-	    g_spawn_check_wait_status(status, error))
+	    g_spawn_check_wait_status(status, NULL))
 		return TRUE;
+	if (error && !*error)
+		devvm_fail(error, DEVVM_ERROR_FAILED, "%s", g_strchomp(words));
 	g_prefix_error(error, "cannot end the NFS server of the last run: ");
 	return FALSE;
 }

@@ -6,6 +6,7 @@
 
 #include "../backends/link.h"
 #include "../guest-exports.h"
+#include "../util/size.h"
 #include "vm-live.h"
 
 static void line(const char *key, const char *value)
@@ -120,7 +121,7 @@ static void print_text(const VmRecord *record, GHashTable *keeper)
 	const DomainSpec *spec = record->spec;
 	const Vm *vm = spec->vm;
 	g_autofree char *uptime = vm_live_uptime(vm), *gdb = vm_gdb_address(vm);
-	g_autofree char *memory = g_format_size_full(vm->memory, G_FORMAT_SIZE_IEC_UNITS);
+	g_autofree char *memory = size_format(vm->memory);
 	const char *client = keeper ? g_hash_table_lookup(keeper, "gdb-client") : NULL;
 	const char *gdb_fault = keeper ? g_hash_table_lookup(keeper, "gdb-error") : NULL;
 
