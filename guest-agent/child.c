@@ -153,7 +153,8 @@ run_child(struct agent *a, struct stream *s, struct ends *e, struct wire *args)
 		signal(SIGHUP, SIG_IGN); /* ends by end of file on its input, and cleans up */
 		/* No exec will close these; as long as a writer is open there is no such end. */
 		for (unsigned i = 0; i < PROTO_MAX_STREAMS; i++)
-			close_fd(&a->streams[i].in);
+			if (a->streams[i].in > REPORT_FD)
+				close_fd(&a->streams[i].in);
 	}
 	s->op->run(a, args);
 	report(PROTO_EXITED, 0, "%s", "");
