@@ -152,6 +152,19 @@ static void check_locks(Doctor *d)
 	     "neither /run/lock nor /tmp is root's with mode 1777, where all users reserve ports");
 }
 
+static void check_peers(Doctor *d)
+{
+	int fault = host_peer_lookup();
+
+	if (fault)
+		note(d, FINDING_FAILURE, "peers", g_strdup("sudo modprobe tcp_diag"),
+		     "the kernel does not tell whose a local connection is (%s): nobody could be "
+		     "kept from gdb and from the trees",
+		     g_strerror(fault));
+	else
+		note(d, FINDING_OK, "peers", NULL, "the kernel tells whose a local connection is");
+}
+
 static void check_own_programs(Doctor *d)
 {
 	static const char *const names[] = {"devvm-keeper", "devvm-nfsd", "devvm-agent"};
@@ -371,10 +384,10 @@ static void check_disks(Doctor *d)
 }
 
 static void (*const CHECKS[])(Doctor *) = {
-	check_own_programs,  check_kvm,	      check_qemu,    check_libvirt, check_schema,
-	check_runtime_dir,   check_lingering, check_locks,   check_gdb,	    check_tools,
-	check_configuration, check_kernel,    check_symbols, check_headers, check_compiler,
-	check_memory,	     check_disks,
+	check_own_programs, check_kvm,		 check_qemu,   check_libvirt, check_schema,
+	check_runtime_dir,  check_lingering,	 check_locks,  check_peers,   check_gdb,
+	check_tools,	    check_configuration, check_kernel, check_symbols, check_headers,
+	check_compiler,	    check_memory,	 check_disks,
 };
 
 GPtrArray *doctor_check(const char *vm)

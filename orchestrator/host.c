@@ -6,12 +6,15 @@
 #include <grp.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "nfs/peer.h"
 #include "util/error.h"
 
 #define KVM_DEVICE "/dev/kvm"
@@ -307,6 +310,43 @@ gboolean host_gdb_has_python(const char *gdb)
 	g_autofree char *line = host_first_line(argv);
 
 	return g_strcmp0(line, "yes") == 0;
+}
+
+/* Connects `client` to the listening `server`; the accepted descriptor, or -errno. */
+static int connect_to_self(int server, int client)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int fd;
+
+	if (bind(server, (struct sockaddr *) &address, sizeof(address)) < 0 ||
+	    listen(server, 1) < 0 || getsockname(server, (struct sockaddr *) &address, &size) < 0 ||
+	    connect(client, (struct sockaddr *) &address, sizeof(address)) < 0)
+		return -errno;
+	fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int host_peer_lookup(void)
+{
+	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int accepted = server < 0 || client < 0 ? -errno : connect_to_self(server, client);
+	int result = accepted;
+	struct peer peer;
+
+	if (accepted >= 0) {
+		result = peer_lookup(accepted, &peer);
+		if (result == 0 && peer.uid != geteuid())
+			result = -EPROTO;
+		close(accepted);
+	}
+	if (client >= 0)
+		close(client);
+	if (server >= 0)
+		close(server);
+	return result < 0 ? -result : 0;
 }
 
 guint64 host_memory_available(void)

@@ -70,6 +70,10 @@ char *host_first_line(const char *const *argv);
 /* gdb can run Python. */
 gboolean host_gdb_has_python(const char *gdb);
 
+/* 0 when the kernel tells whose a loopback connection is (inet_diag), which guards gdb ports and
+ * the NFS server; else an errno. Makes a connection to itself. */
+int host_peer_lookup(void);
+
 guint64 host_memory_available(void);			   /* bytes; 0 = unknown */
 gboolean host_disk_free(const char *path, guint64 *bytes); /* also of a folder not yet made */
 

@@ -442,6 +442,56 @@ static void test_template(void)
 	g_assert_nonnull(full);
 }
 
+/* Whatever stands in a file: it is taken, or refused with file and line. */
+static void test_random_text(void)
+{
+	static const char pieces[][16] = {"[vm]\n",
+					  "[vm x]\n",
+					  "memory",
+					  "=",
+					  "1G",
+					  "\n",
+					  "\\",
+					  ";",
+					  "[",
+					  "]",
+					  "[module m]\n",
+					  "ko",
+					  "\xff",
+					  "#",
+					  "disks",
+					  "2x",
+					  "\t",
+					  "trees",
+					  "..",
+					  "\r\n",
+					  "build_command",
+					  "\x01",
+					  "\xc2\x85",
+					  "~/",
+					  "[project]\n"};
+	g_autofree char *project = fresh_project();
+	g_autofree char *start = g_strdup_printf("%s/devvm.conf:", project);
+	guint taken = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(GString) text = g_string_new(g_test_rand_bit() ? "[vm]\n" : "");
+		g_autoptr(Config) config = NULL;
+
+		for (int n = g_test_rand_int_range(0, 12); n > 0; n--)
+			g_string_append(text,
+					pieces[g_test_rand_int_range(0, G_N_ELEMENTS(pieces))]);
+		config = load(project, text->str, &error);
+		taken += config != NULL;
+		if (!config && !g_str_has_prefix(error->message, start))
+			g_error("%s\n%s", error->message, text->str);
+		if (!config)
+			g_assert_true(g_ascii_isdigit(error->message[strlen(start)]));
+	}
+	g_assert_cmpuint(taken, >, 0);
+}
+
 static void remove_all(const char *path)
 {
 	g_autoptr(GDir) dir = NULL;
@@ -479,6 +529,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/config/named-files-missing", test_named_files_missing);
 	g_test_add_func("/config/files-of-others", test_files_of_others);
 	g_test_add_func("/config/template", test_template);
+	g_test_add_func("/config/random-text", test_random_text);
 	status = g_test_run();
 	remove_all(top);
 	g_free(home);

@@ -204,6 +204,7 @@ static void test_programs(void)
 	g_assert_null(host_first_line(none));
 	g_assert_true(host_disk_free("/tmp/no/such/folder", &bytes));
 	g_assert_cmpuint(bytes, >, 0);
+	g_assert_cmpint(host_peer_lookup(), ==, 0);
 	g_assert_cmpuint(host_memory_available(), >, 1 << 20);
 }
 
