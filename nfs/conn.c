@@ -69,27 +69,33 @@ static bool peer_allowed(const struct server *s, int fd)
 	return false;
 }
 
+struct conn *conns_add(struct conns *cs, int fd)
+{
+	struct conn *c = cs->n < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+
+	if (!c || epoll_ctl(cs->epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		close(fd);
+		free(c);
+		return NULL;
+	}
+	c->fd = fd;
+	cs->v[cs->n++] = c;
+	return c;
+}
+
 void conns_accept(struct conns *cs, int listen_fd)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;
-	struct conn *c;
 
 	if (fd < 0)
 		return;
-	c = cs->n < CONNS_MAX && peer_allowed(cs->s, fd) ? calloc(1, sizeof(*c)) : NULL;
-	if (!c) {
+	if (!peer_allowed(cs->s, fd)) {
 		close(fd);
 		return;
 	}
-	c->fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (epoll_ctl(cs->epoll, EPOLL_CTL_ADD, fd,
-		      &(struct epoll_event){.events = EPOLLIN, .data.ptr = c}) < 0) {
-		close(fd);
-		free(c);
-		return;
-	}
-	cs->v[cs->n++] = c;
+	conns_add(cs, fd);
 }
 
 static void want(struct conns *cs, struct conn *c, bool out)

@@ -42,6 +42,8 @@ struct conns {
 
 int conns_init(struct conns *cs, struct server *s, int epoll);
 void conns_accept(struct conns *cs, int listen_fd);
+/* Takes the nonblocking socket @fd; NULL: too many, or no memory. */
+struct conn *conns_add(struct conns *cs, int fd);
 /* Handles what epoll said of the connection; may free it. */
 void conn_event(struct conns *cs, struct conn *c, uint32_t events);
 /* Gives memory of idle connections back. Returns in how many ms to call again, -1: never. */
