@@ -282,6 +282,8 @@ class Loader:
         real, parked, command = self._place(module, match)
         self._make_room(module, [(a, a + size) for _n, a, size in real if size])
         self.forget_lookups()
+        # An index is worth a file for vmlinux, not for each build of a module.
+        quiet("set index-cache enabled off")
         quiet(command)
         self.loaded[module.address] = Loaded(module, match, real, parked)
         if match.proof == "section names":
