@@ -14,7 +14,6 @@
 
 #include "../util/error.h"
 #include "../util/paths.h"
-#include "buildinputs.h"
 #include "modinfo.h"
 
 #define MAX_ROUNDS 3u
@@ -43,6 +42,8 @@ void buildresult_free(BuildResult *result)
 		return;
 	g_free(result->ko);
 	g_clear_pointer(&result->modules, g_ptr_array_unref);
+	g_clear_pointer(&result->fresh, g_ptr_array_unref);
+	buildinputs_close(result->lock);
 	g_free(result);
 }
 
@@ -444,11 +445,16 @@ static gboolean check_objects(const BuildPlan *plan, const char *ko, GError **er
 	return TRUE;
 }
 
-static gboolean find_result(const BuildPlan *plan, BuildResult *result, GError **error)
+static gboolean find_result(const BuildPlan *plan, BuildResult *result, gint64 start_ns,
+			    GError **error)
 {
 	g_autoptr(GPtrArray) own = NULL;
 
 	result->modules = modfind_built(plan->search, NULL);
+	result->fresh = g_ptr_array_new();
+	for (guint i = 0; i < result->modules->len; i++)
+		if (mtime_ns(result->modules->pdata[i]) >= start_ns)
+			g_ptr_array_add(result->fresh, result->modules->pdata[i]);
 	if (plan->ko && g_file_test(plan->ko, G_FILE_TEST_EXISTS)) {
 		result->ko = g_strdup(plan->ko);
 		return check_objects(plan, result->ko, error);
@@ -472,24 +478,25 @@ static gboolean find_result(const BuildPlan *plan, BuildResult *result, GError *
 BuildResult *modbuild_run(const BuildPlan *plan, Link *link, int out_fd, GError **error)
 {
 	g_autoptr(BuildResult) result = g_new0(BuildResult, 1);
-	g_autoptr(BuildInputs) inputs = NULL;
-	gint64 start = g_get_monotonic_time();
+	gint64 start = g_get_monotonic_time(), start_ns;
 	gboolean again = TRUE;
 
-	inputs = buildinputs_open(plan->root, plan->objtree, say_waiting, LOCK_WAIT_MS, error);
-	if (!inputs)
+	result->lock =
+		buildinputs_open(plan->root, plan->objtree, say_waiting, LOCK_WAIT_MS, error);
+	if (!result->lock)
 		return NULL;
+	start_ns = g_get_real_time() * 1000;
 	while (again) {
 		g_autoptr(GPtrArray) changed = NULL;
 
 		result->rounds++;
-		if (!run_round(plan, link, inputs, out_fd, &changed, error))
+		if (!run_round(plan, link, result->lock, out_fd, &changed, error))
 			return NULL;
 		again = changed->len && result->rounds < MAX_ROUNDS;
 		if (again)
 			say_changed(changed);
 	}
-	if (!find_result(plan, result, error))
+	if (!find_result(plan, result, start_ns, error))
 		return NULL;
 	result->us = g_get_monotonic_time() - start;
 	return g_steal_pointer(&result);

@@ -9,6 +9,7 @@
 
 #include "../config.h"
 #include "../vm.h"
+#include "buildinputs.h"
 #include "link.h"
 #include "modfind.h"
 
@@ -33,8 +34,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BuildPlan, buildplan_free)
 typedef struct {
 	char *ko;	    /* of the module itself, absolute */
 	GPtrArray *modules; /* char*: all .ko files of the same build, `ko` among them */
+	GPtrArray *fresh;   /* char*, owned by modules: those that this build wrote */
 	guint rounds;	    /* more than 1: sources changed while they were compiled */
 	gint64 us;	    /* how long it took */
+	BuildInputs *lock;  /* no other build in the folder while the result lives */
 } BuildResult;
 
 /*
