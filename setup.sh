@@ -192,7 +192,7 @@ as_account() {
 		XDG_RUNTIME_DIR="/run/user/$(id -u "$name")" \
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
 		CI="${CI:-}" DEVVM_SKIP_PACKAGES="${DEVVM_SKIP_PACKAGES:-}" \
-		DEVVM_SECOND_USER="${second_socket:-}" "$@"
+		DEVVM_SECOND_USER="${second_socket:-}" DEVVM_SMALL_DISK="${small_disk:-}" "$@"
 }
 
 # The tests' second user: runs commands for the first one, and for nobody else.
@@ -207,9 +207,18 @@ start_second_user() {
 	second_socket=$second_dir/socket
 }
 
+# A disk that can be filled, for the test of a full one; without it (no right to mount) that skips.
+mount_small_disk() {
+	small_disk=$second_dir/small
+	mkdir "$small_disk"
+	mount -t tmpfs -o "size=16m,mode=0700,uid=$(id -u "$ACCOUNT")" devvm-small "$small_disk" \
+		2>/dev/null || small_disk=
+}
+
 stop_children() {
 	[ -z "${child:-}" ] || kill "$child" 2>/dev/null || :
 	[ -z "${second_pid:-}" ] || kill "$second_pid" 2>/dev/null || :
+	[ -z "${small_disk:-}" ] || umount -l "$small_disk" || return 0
 	[ -z "${second_dir:-}" ] || rm -rf "$second_dir"
 }
 
@@ -223,7 +232,10 @@ hand_over() {
 	copy_tree "$copy"
 	trap stop_children EXIT
 	trap 'exit 143' TERM INT HUP
-	[ "$verb" != test ] || start_second_user "$copy"
+	if [ "$verb" = test ]; then
+		start_second_user "$copy"
+		mount_small_disk
+	fi
 	say "root hands over to the account $ACCOUNT, in $copy"
 	as_account "$ACCOUNT" sh "$copy/setup.sh" "$@" </dev/null 9>&- &
 	child=$!
