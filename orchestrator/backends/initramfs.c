@@ -59,8 +59,11 @@ static char *cache_name(const Kernel *kernel, GBytes *agent, GPtrArray *modules,
 
 static gboolean write_error(GError **error, struct archive *archive)
 {
-	return devvm_fail(error, DEVVM_ERROR_FAILED, "cannot write the initramfs: %s",
-			  archive_error_string(archive));
+	int saved_errno = archive_errno(archive);
+
+	return devvm_fail(error, DEVVM_ERROR_FAILED, "%s",
+			  saved_errno > 0 ? g_strerror(saved_errno)
+					  : archive_error_string(archive));
 }
 
 static gboolean add(struct archive *archive, const char *name, guint type, guint mode, GBytes *data,
@@ -139,6 +142,8 @@ static gboolean write_file(const char *path, GBytes *agent, GPtrArray *modules, 
 		return devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno, "cannot write %s",
 					temporary);
 	ok = write_archive(fd, agent, modules, error);
+	if (!ok)
+		g_prefix_error(error, "cannot make %s: ", path);
 	if (close(fd) < 0 && ok)
 		ok = devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno, "cannot write %s",
 				      temporary);
