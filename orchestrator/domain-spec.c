@@ -64,6 +64,32 @@ static void differ_take(GStrvBuilder *out, const char *what, char *old, char *ne
 	g_free(new);
 }
 
+/* "-old +new": the words of a command line that one of the two has and the other has not. */
+static char *words_differing(const char *old, const char *new)
+{
+	g_auto(GStrv) a = g_strsplit(old ? old : "", " ", -1);
+	g_auto(GStrv) b = g_strsplit(new ? new : "", " ", -1);
+	GString *text = g_string_new(NULL);
+
+	for (gsize i = 0; a[i]; i++)
+		if (*a[i] && !g_strv_contains((const char *const *) b, a[i]))
+			g_string_append_printf(text, " -%s", a[i]);
+	for (gsize i = 0; b[i]; i++)
+		if (*b[i] && !g_strv_contains((const char *const *) a, b[i]))
+			g_string_append_printf(text, " +%s", b[i]);
+	return g_string_free(text, FALSE);
+}
+
+static void differ_cmdline(GStrvBuilder *out, const char *old, const char *new)
+{
+	g_autofree char *words = words_differing(old, new);
+	g_autofree char *line = g_strdup_printf("kernel command line%s",
+						*words ? words : ": another order of words");
+
+	if (g_strcmp0(old, new))
+		g_strv_builder_add(out, line);
+}
+
 char **domain_spec_differences(const DomainSpec *old, const DomainSpec *new)
 {
 	static const char *const modes[] = {"keeper", "tcp", "unix"};
@@ -78,7 +104,7 @@ char **domain_spec_differences(const DomainSpec *old, const DomainSpec *new)
 	differ(out, "kernel", a->release, b->release);
 	if (!g_strcmp0(a->release, b->release))
 		differ(out, "kernel image", a->image, b->image);
-	differ(out, "kernel command line", old->cmdline, new->cmdline);
+	differ_cmdline(out, old->cmdline, new->cmdline);
 	differ_take(out, "disks", g_strdup_printf("%u", old->disks->len),
 		    g_strdup_printf("%u", new->disks->len));
 	differ_take(out, "trees", g_strjoinv(" ", a->trees), g_strjoinv(" ", b->trees));

@@ -143,17 +143,17 @@ static gboolean check_disks(Plan *plan, const PlanFacts *f, GError **error)
 				  "only %s are free where %s is: make room, or set XDG_DATA_HOME",
 				  have, f->data_dir);
 	for (guint i = 0; i < plan->spec->disks->len; i++) {
-		const DomainDisk *d = g_ptr_array_index(plan->spec->disks, i);
+		DomainDisk *d = g_ptr_array_index(plan->spec->disks, i);
 		guint64 there = i < f->n_disk_sizes ? f->disk_sizes[i] : 0;
 
 		if (there > d->bytes) {
-			g_autofree char *now = size_text(there), *then = size_text(d->bytes);
+			g_autofree char *now = size_text(there);
 
-			return devvm_fail(
-				error, DEVVM_ERROR_CONFIG,
-				"disk %u of %s has %s, and is not cut to %s, for it would "
-				"lose data: keep the size, or remove %s",
-				i, f->name, now, then, d->path);
+			warn(plan,
+			     g_strdup_printf("disk %u of %s keeps its %s, for cutting it would "
+					     "lose data: to begin anew, remove %s",
+					     i, f->name, now, d->path));
+			d->bytes = there;
 		}
 		wanted += d->bytes - there;
 	}

@@ -143,7 +143,7 @@ gboolean run_dir_clean(const char *run_dir, GError **error)
 	static const char *const left[] = {"agent.sock",  "qmp.sock",	     "gdb.sock",
 					   "keeper.sock", "keeper.sock.new", "boot.state",
 					   "boot.times",  "keeper.lock",     "nfs.state",
-					   "setup.done",  "gdb.session"};
+					   "setup.done",  "gdb.session",     "symbols.json"};
 
 	if (!end_keeper(run_dir, error) || !end_nfs_server(run_dir, error))
 		return FALSE;

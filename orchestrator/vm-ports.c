@@ -49,9 +49,13 @@ guint vm_reserve_port(const Vm *vm, gboolean probe, int *hold, char **note, GErr
 	const GdbPortOwner owner = {
 		.scope = scope, .vm = vm->name, .uuid = vm->uuid, .exists = exists};
 
+	guint wanted;
+
 	if (!avoid)
 		return 0;
-	return gdbport_reserve(&owner, vm->gdb_port, avoid, probe, hold, note, error);
+	/* One that it had before the definition was lost or `gdb = unix` was tried, if any. */
+	wanted = vm->gdb_port ? vm->gdb_port : gdbport_find(&owner);
+	return gdbport_reserve(&owner, wanted, avoid, probe, hold, note, error);
 }
 
 gboolean vm_release_ports(const char *name, GError **error)

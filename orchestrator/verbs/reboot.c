@@ -28,7 +28,7 @@ static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **er
 
 	if (ctx->dry_run) {
 		printf("would %s %s, then:\n", force ? "end" : "switch off", name);
-		return vm_start(ctx, name, error);
+		return vm_start(ctx, name, START_CHECK_AS_OFF, error);
 	}
 	lock = vm_lock(name, ctx->quiet, error);
 	if (!lock)
@@ -36,8 +36,12 @@ static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **er
 	record = vm_record_get(name, error);
 	if (!record)
 		return FALSE;
+	/* A configuration that cannot be had is found before the VM is off. */
+	if (!vm_start(ctx, name, START_CHECK_AS_OFF, error))
+		return FALSE;
 	progress = progress_new(ctx->verbose, ctx->quiet);
-	return vm_stop(record, force, progress, error) && vm_start(ctx, name, error);
+	return vm_stop(record, force, progress, error) &&
+	       vm_start(ctx, name, START_AS_IT_IS, error);
 }
 
 const Verb verb_reboot = {

@@ -16,7 +16,7 @@ static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **er
 	if (!devvm_vm_name_ok(name, error))
 		return FALSE;
 	lock = vm_lock(name, ctx->quiet, error);
-	return lock && vm_start(ctx, name, error);
+	return lock && vm_start(ctx, name, START_AS_IT_IS, error);
 }
 
 const Verb verb_up = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vm-live.h"
 
+#include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,18 +29,38 @@ char *vm_live_uptime(const Vm *vm)
 	return g_strdup_printf("%d d %d h", (int) (s / 86400), (int) (s / 3600 % 24));
 }
 
-/* Names in /proc/modules that are marked as built outside the kernel's tree: "(O…)" at the end. */
-static char *project_modules(const char *text)
+/* The modules that reload-module put into the guest since it booted; NULL: none. */
+static JsonObject *registered(const Vm *vm, JsonParser *parser)
 {
+	g_autofree char *path = g_build_filename(vm->run_dir, "symbols.json", NULL);
+	JsonNode *node;
+
+	if (!json_parser_load_from_file(parser, path, NULL))
+		return NULL;
+	node = json_parser_get_root(parser);
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+		return NULL;
+	node = json_object_get_member(json_node_get_object(node), "modules");
+	return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
+/*
+ * Of /proc/modules, those that reload-module loaded, and those that are marked as built outside the
+ * kernel's tree ("(O…)" at the end): they were loaded by hand.
+ */
+static char *project_modules(const Vm *vm, const char *text)
+{
+	g_autoptr(JsonParser) parser = json_parser_new();
+	JsonObject *ours = registered(vm, parser);
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 	GString *names = g_string_new(NULL);
 
 	for (gsize i = 0; lines[i]; i++) {
 		const char *taint = strrchr(lines[i], '(');
+		g_autofree char *name = g_strndup(lines[i], strcspn(lines[i], " "));
 
-		if (taint && strchr(taint, 'O'))
-			g_string_append_printf(names, "%s%.*s", names->len ? " " : "",
-					       (int) strcspn(lines[i], " "), lines[i]);
+		if ((ours && json_object_has_member(ours, name)) || (taint && strchr(taint, 'O')))
+			g_string_append_printf(names, "%s%s", names->len ? " " : "", name);
 	}
 	return g_string_free(names, FALSE);
 }
@@ -57,7 +78,7 @@ char *vm_live_modules(const Vm *vm)
 	if (!link || !link_wait_ready(link, 300, NULL))
 		return NULL;
 	text = link_get(link, "/proc/modules", &size, NULL);
-	return text ? project_modules(text) : NULL;
+	return text ? project_modules(vm, text) : NULL;
 }
 
 void vm_json(Json *json, const VmRecord *record)

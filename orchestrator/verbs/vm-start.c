@@ -115,8 +115,8 @@ static void add_kernel_warnings(Plan *plan, const Kernel *kernel)
 		g_ptr_array_add(plan->warnings, g_strdup(*line));
 }
 
-static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig *config,
-		       const Kernel *kernel, GError **error)
+static Plan *make_plan(const VerbContext *ctx, const char *name, StartMode mode,
+		       const VmConfig *config, const Kernel *kernel, GError **error)
 {
 	g_autoptr(GError) local = NULL;
 	g_autoptr(VmRecord) record = vm_record_find(name, &local);
@@ -131,6 +131,8 @@ static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig 
 	}
 	if (!host_accel(config->accel, &kvm, &no_kvm, error))
 		return NULL;
+	if (record && mode == START_CHECK_AS_OFF)
+		record->spec->vm->state = VM_OFF;
 	box = plan_facts_gather(name, config_project(ctx->config), config, kernel, kvm,
 				record ? record->spec : NULL);
 	plan = plan_make(&box->facts, error);
@@ -141,7 +143,7 @@ static Plan *make_plan(const VerbContext *ctx, const char *name, const VmConfig 
 	return plan;
 }
 
-gboolean vm_start(const VerbContext *ctx, const char *name, GError **error)
+gboolean vm_start(const VerbContext *ctx, const char *name, StartMode mode, GError **error)
 {
 	g_autoptr(Progress) progress = progress_new(ctx->verbose, ctx->quiet);
 	GThread *ahead = g_thread_new("connect", connect_ahead, NULL);
@@ -157,10 +159,12 @@ gboolean vm_start(const VerbContext *ctx, const char *name, GError **error)
 	g_thread_join(ahead);
 	if (!kernel || (config->disks->len && !kernel_check_disks(kernel, error)))
 		return FALSE;
-	plan = make_plan(ctx, name, config, kernel, error);
+	plan = make_plan(ctx, name, mode, config, kernel, error);
 	progress_step(progress, NULL);
 	if (!plan)
 		return FALSE;
+	if (!ctx->dry_run && mode == START_CHECK_AS_OFF)
+		return TRUE;
 	if (!ctx->dry_run)
 		return apply(ctx, plan, kernel, progress, error);
 	text = plan_text(plan);

@@ -141,6 +141,7 @@ static void test_running(Fixture *f, gconstpointer data)
 	f->config.append = (char *) "x=1";
 	changed = make(f);
 	g_assert_cmpuint(g_strv_length(changed->differences), ==, 2);
+	g_assert_cmpstr(changed->differences[1], ==, "kernel command line +x=1");
 	g_assert_cmpuint(changed->spec->vm->memory, ==, 1ull << 30); /* what runs */
 }
 
@@ -175,8 +176,15 @@ static void test_resources(Fixture *f, gconstpointer data)
 
 static void test_disk_never_cut(Fixture *f, gconstpointer data)
 {
+	g_autoptr(Plan) plan = NULL;
+	const DomainDisk *disk;
+
 	f->sizes[1] = 2ull << 30;
-	assert_refused(f, DEVVM_ERROR_CONFIG, "scratch1.img");
+	plan = make(f);
+	g_assert_cmpuint(plan->warnings->len, ==, 1);
+	g_assert_nonnull(strstr(g_ptr_array_index(plan->warnings, 0), "scratch1.img"));
+	disk = g_ptr_array_index(plan->spec->disks, 1);
+	g_assert_cmpuint(disk->bytes, ==, 2ull << 30);
 }
 
 static void test_paths(Fixture *f, gconstpointer data)
@@ -222,11 +230,11 @@ static void test_boot_state(Fixture *f, gconstpointer data)
 	exports = g_key_file_get_string_list(file, "nfs", "exports", NULL, NULL);
 	g_assert_true(
 		g_strv_contains((const char *const *) setup, "tree t1 /home/u/a%20b%3Bc%25d%2Ce"));
-	g_assert_true(g_strv_contains((const char *const *) setup, "tree t2 /home/u/linux"));
+	g_assert_true(g_strv_contains((const char *const *) setup, "tree t3 /home/u/linux"));
 	g_assert_cmpuint(g_strv_length(exports), ==, 5); /* root, trees, build, modules */
 	g_assert_true(g_str_has_prefix(exports[0], "root / ro,"));
 	g_assert_true(g_str_has_prefix(exports[2], "t1 /home/u/a%20b%3Bc%25d%2Ce rw,"));
-	g_assert_true(g_str_has_suffix(exports[4], " ro"));
+	g_assert_cmpstr(exports[1], ==, "t0 /home/u/.cache/devvm/m ro");
 }
 
 static void add(const char *path, void (*test)(Fixture *, gconstpointer))
