@@ -154,6 +154,14 @@ static void blame(const ConfigOrigin *origin, GError **error)
 		g_prefix_error(error, "%s:%d: ", origin->file, origin->line);
 }
 
+void config_blame(const Config *config, const char *vm, const char *key, GError **error)
+{
+	g_auto(Found) found = {0};
+
+	find_value(config, SECTION_VM, key, vm, &found);
+	blame(&found.origin, error);
+}
+
 /* TRUE when `tree` is, or lies in, one of `trees` on the same file system. */
 static gboolean is_covered(const char *tree, GPtrArray *trees)
 {

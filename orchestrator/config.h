@@ -65,6 +65,10 @@ ModuleConfig *config_module(const Config *config, const char *name, GError **err
 void module_config_free(ModuleConfig *module);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ModuleConfig, module_config_free)
 
+/* Puts "FILE:LINE: " of a value of [vm] before an error that it is to blame for; nothing when the
+ * value is a default. */
+void config_blame(const Config *config, const char *vm, const char *key, GError **error);
+
 /* Each value in force, for `devvm config`: calls f(section, key, value, origin). */
 typedef void (*ConfigEach)(const char *section, const char *key, const char *value,
 			   const ConfigOrigin *origin, gpointer data);

@@ -96,7 +96,7 @@ static gboolean run_doctor(const Verb *verb, VerbContext *ctx, char **args, GErr
 		print_text(findings, ctx->quiet);
 	count(findings, counts);
 	if (counts[FINDING_FAILURE])
-		ctx->status = DEVVM_ERROR_HOST + 1; /* as devvm_exit_status has it */
+		ctx->status = DEVVM_ERROR_HOST;
 	return TRUE;
 }
 

@@ -153,8 +153,8 @@ gboolean vm_start(const VerbContext *ctx, const char *name, StartMode mode, GErr
 	g_autofree char *text = NULL;
 
 	progress_step(progress, "read configuration and kernel");
-	if (config)
-		kernel = kernel_find(config->kernel, error);
+	if (config && !(kernel = kernel_find(config->kernel, error)))
+		config_blame(ctx->config, name, "kernel", error);
 	progress_step(progress, "look at libvirt");
 	g_thread_join(ahead);
 	if (!kernel || (config->disks->len && !kernel_check_disks(kernel, error)))

@@ -371,6 +371,13 @@ static void test_named_files_missing(void)
 	g_assert_null(config_module(config, "m", &error));
 	g_assert_error(error, DEVVM_ERROR, DEVVM_ERROR_CONFIG);
 	g_assert_nonnull(strstr(error->message, "devvm.conf:4: dir: "));
+	g_clear_error(&error);
+	/* Who uses a value later can say where it stands. */
+	devvm_fail(&error, DEVVM_ERROR_FAILED, "it is bad");
+	config_blame(config, "x", "memory", &error); /* a default: nobody to blame */
+	g_assert_cmpstr(error->message, ==, "it is bad");
+	config_blame(config, "x", "domain_xml", &error);
+	g_assert_true(g_str_has_suffix(error->message, "/devvm.conf:2: it is bad"));
 }
 
 static void assert_file_refused(const char *project, const char *says)
