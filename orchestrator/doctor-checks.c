@@ -20,7 +20,8 @@ typedef struct {
 	GPtrArray *findings;
 	HostOs os;
 	const char *vm;
-	VmConfig *config; /* NULL when the configuration is wrong */
+	Config *files;	  /* NULL when the configuration is wrong, as is config */
+	VmConfig *config; /* … or when no tree can be had */
 	Kernel *kernel;	  /* NULL when there is none */
 } Doctor;
 
@@ -62,6 +63,13 @@ static void check_kvm(Doctor *d)
 		note(d, FINDING_OK, "KVM", NULL, "usable");
 }
 
+static gboolean has_daemon(void)
+{
+	g_autofree char *old = host_program("libvirtd"), *new = host_program("virtqemud");
+
+	return old || new;
+}
+
 static void check_libvirt(Doctor *d)
 {
 	g_auto(HostLibvirt) libvirt = {0};
@@ -69,8 +77,13 @@ static void check_libvirt(Doctor *d)
 	host_libvirt(&libvirt);
 	if (libvirt.error)
 		note(d, FINDING_FAILURE, "libvirt",
-		     host_install(&d->os, "libvirt-daemon libvirt-clients qemu-system-x86",
-				  "libvirt-daemon-driver-qemu libvirt-client qemu-system-x86-core"),
+		     has_daemon() ? g_strdup_printf("virsh -c %s list  (its daemon's words are in "
+						    "~/.cache/libvirt)",
+						    libvirt.uri)
+				  : host_install(&d->os,
+						 "libvirt-daemon libvirt-clients qemu-system-x86",
+						 "libvirt-daemon-driver-qemu libvirt-client "
+						 "qemu-system-x86-core"),
 		     "cannot connect to %s: %s", libvirt.uri, libvirt.error);
 	else
 		note(d, FINDING_OK, "libvirt", NULL, "%s at %s", libvirt.libvirt, libvirt.uri);
@@ -229,14 +242,14 @@ static gboolean in_project(void)
 static void check_configuration(Doctor *d)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Config) config = config_load(NULL, &error);
 	g_autofree char *trees = NULL;
 
-	if (config)
-		d->config = config_vm(config, d->vm, &error);
+	d->files = config_load(NULL, &error);
+	if (d->files)
+		d->config = config_vm(d->files, d->vm, &error);
 	if (!d->config) {
 		/* To stand in no project says nothing of the host; a wrong devvm.conf does. */
-		note(d, config && !in_project() ? FINDING_WARNING : FINDING_FAILURE, "project",
+		note(d, d->files && !in_project() ? FINDING_WARNING : FINDING_FAILURE, "project",
 		     NULL, "%s", error->message);
 		return;
 	}
@@ -253,6 +266,8 @@ static void check_kernel(Doctor *d)
 	    !kernel_check_disks(d->kernel, &error))
 		g_clear_pointer(&d->kernel, kernel_free);
 	if (!d->kernel) {
+		if (d->config)
+			config_blame(d->files, d->vm, "kernel", &error);
 		note(d, FINDING_FAILURE, "kernel", NULL, "%s", error->message);
 		return;
 	}
@@ -399,6 +414,7 @@ GPtrArray *doctor_check(const char *vm)
 	for (gsize i = 0; i < G_N_ELEMENTS(CHECKS); i++)
 		CHECKS[i](&d);
 	host_os_clear(&d.os);
+	g_clear_pointer(&d.files, config_free);
 	g_clear_pointer(&d.config, vm_config_free);
 	g_clear_pointer(&d.kernel, kernel_free);
 	return d.findings;

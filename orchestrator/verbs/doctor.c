@@ -21,10 +21,13 @@ static gboolean use_colours(void)
 static void print_finding(const Finding *f, gboolean colours)
 {
 	static const char *const starts[] = {"\033[32m", "\033[33m", "\033[1;31m"};
+	g_auto(GStrv) text = g_strsplit(f->text, "\n", -1);
 	g_auto(GStrv) mend = g_strsplit(f->mend ? f->mend : "", "\n", -1);
 
 	printf("%s%-7s%s  %-14s %s\n", colours ? starts[f->level] : "", LEVELS[f->level],
-	       colours ? "\033[0m" : "", f->name, f->text);
+	       colours ? "\033[0m" : "", f->name, *text);
+	for (char **line = text + 1; *text && *line; line++)
+		printf("%24s%s\n", "", *line);
 	for (char **line = mend; *line; line++)
 		printf("%26s%s\n", "-> ", *line);
 }
