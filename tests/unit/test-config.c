@@ -9,19 +9,10 @@
 #include "config.h"
 #include "config-schema.h"
 #include "util/error.h"
+#include "temp-tree.h"
 
 static char *top; /* stands in for a place below / */
 static char *home;
-
-static char *put(const char *folder, const char *name, const char *text)
-{
-	char *path = g_build_filename(folder, name, NULL);
-	g_autofree char *parent = g_path_get_dirname(path);
-
-	g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
-	g_assert_true(g_file_set_contents(path, text, -1, NULL));
-	return path;
-}
 
 static char *fresh_project(void)
 {
@@ -35,7 +26,7 @@ static char *fresh_project(void)
 
 static Config *load(const char *project, const char *text, GError **error)
 {
-	g_autofree char *file = put(project, "devvm.conf", text);
+	g_autofree char *file = temp_put(project, "devvm.conf", text);
 
 	return config_load(project, error);
 }
@@ -165,7 +156,7 @@ static void test_values(void)
 	g_autofree char *project = fresh_project();
 	g_autofree char *linux_tree = g_build_filename(home, "linux-6", NULL);
 	g_autofree char *dir = g_build_filename(project, "fs", "foo", NULL);
-	g_autofree char *xml = put(project, "extra.xml", "<x/>");
+	g_autofree char *xml = temp_put(project, "extra.xml", "<x/>");
 	g_autoptr(Config) config = NULL;
 	g_autoptr(VmConfig) a = NULL, b = NULL;
 	g_autoptr(ModuleConfig) m = NULL;
@@ -246,9 +237,10 @@ static void test_nearest_file_wins(void)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *project = fresh_project();
 	g_autofree char *sub = g_build_filename(project, "a", "b", NULL);
-	g_autofree char *user = put(home, ".config/devvm/devvm.conf",
-				    "[vm]\nmemory = 3G\ncpus = 4\n[vm x]\nmemory = 4G\ncpus = 5\n");
-	g_autofree char *own = put(project, "devvm.conf", "[vm]\n\nmemory = 2G\n");
+	g_autofree char *user =
+		temp_put(home, ".config/devvm/devvm.conf",
+			 "[vm]\nmemory = 3G\ncpus = 4\n[vm x]\nmemory = 4G\ncpus = 5\n");
+	g_autofree char *own = temp_put(project, "devvm.conf", "[vm]\n\nmemory = 2G\n");
 	g_autoptr(Config) config = NULL;
 
 	g_mkdir_with_parents(sub, 0755);
@@ -265,7 +257,7 @@ static void test_nearest_file_wins(void)
 
 	g_clear_pointer(&config, config_free);
 	g_free(user);
-	user = put(home, ".config/devvm/devvm.conf", "[project]\ntrees = /x\n");
+	user = temp_put(home, ".config/devvm/devvm.conf", "[project]\ntrees = /x\n");
 	g_assert_null(config_load(sub, &error));
 	g_assert_error(error, DEVVM_ERROR, DEVVM_ERROR_CONFIG);
 	g_assert_nonnull(strstr(error->message, "devvm/devvm.conf:1: [project] belongs"));
@@ -286,21 +278,22 @@ static void test_project_folder(void)
 	g_autofree char *project = fresh_project();
 	g_autofree char *deep = g_build_filename(project, "x", "y", NULL);
 	g_autofree char *mid = g_path_get_dirname(deep);
-	g_autofree char *dotfiles = put(home, ".git/HEAD", "");
+	g_autofree char *dotfiles = temp_put(home, ".git/HEAD", "");
 	g_autofree char *link = g_build_filename(home, "link", NULL);
 
 	g_mkdir_with_parents(deep, 0755);
 	assert_project(deep, deep); /* home's .git is not this folder's */
-	g_autofree char *git = put(project, ".git", "gitdir: elsewhere\n"); /* as in a worktree */
+	g_autofree char *git =
+		temp_put(project, ".git", "gitdir: elsewhere\n"); /* as in a worktree */
 	assert_project(deep, project);
 	g_assert_cmpint(symlink(deep, link), ==, 0);
 	assert_project(link, project);
-	g_autofree char *conf = put(mid, "devvm.conf", "");
+	g_autofree char *conf = temp_put(mid, "devvm.conf", "");
 	assert_project(deep, mid);
 	g_unlink(conf);
 	g_free(conf);
-	conf = put(project, "devvm.conf", "");
-	g_autofree char *inner = put(deep, ".git", "");
+	conf = temp_put(project, "devvm.conf", "");
+	g_autofree char *inner = temp_put(deep, ".git", "");
 	assert_project(deep, project); /* a sub-module's .git does not hide the devvm.conf */
 	g_unlink(dotfiles);
 	g_unlink(link);
@@ -393,7 +386,7 @@ static void assert_file_refused(const char *project, const char *says)
 static void test_files_of_others(void)
 {
 	g_autofree char *project = fresh_project();
-	g_autofree char *path = put(project, "devvm.conf", "");
+	g_autofree char *path = temp_put(project, "devvm.conf", "");
 
 	g_chmod(path, 0666);
 	assert_file_refused(project, "chmod o-w");
@@ -410,7 +403,7 @@ static void test_files_of_others(void)
 	assert_file_refused(project, "not a plain file");
 	g_unlink(path);
 	g_free(path);
-	path = put(project, "devvm.conf", "");
+	path = temp_put(project, "devvm.conf", "");
 	g_assert_cmpint(truncate(path, 2 << 20), ==, 0);
 	assert_file_refused(project, "larger than 1M");
 	if (geteuid() != 0) {
@@ -499,21 +492,6 @@ static void test_random_text(void)
 	g_assert_cmpuint(taken, >, 0);
 }
 
-static void remove_all(const char *path)
-{
-	g_autoptr(GDir) dir = NULL;
-	const char *name;
-
-	if (!g_file_test(path, G_FILE_TEST_IS_SYMLINK))
-		dir = g_dir_open(path, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *inner = g_build_filename(path, name, NULL);
-
-		remove_all(inner);
-	}
-	g_remove(path);
-}
-
 int main(int argc, char **argv)
 {
 	int status;
@@ -538,7 +516,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/config/template", test_template);
 	g_test_add_func("/config/random-text", test_random_text);
 	status = g_test_run();
-	remove_all(top);
+	temp_remove(top);
 	g_free(home);
 	g_free(top);
 	return status;

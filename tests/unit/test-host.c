@@ -8,6 +8,7 @@
 #include "doctor-checks.h"
 #include "host.h"
 #include "util/error.h"
+#include "temp-tree.h"
 
 static char *top;
 
@@ -229,19 +230,6 @@ static void test_doctor(void)
 	g_assert_true(kvm && gdb);
 }
 
-static void remove_all(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *inner = g_build_filename(path, name, NULL);
-
-		remove_all(inner);
-	}
-	g_remove(path);
-}
-
 int main(int argc, char **argv)
 {
 	g_autofree char *cache = NULL;
@@ -261,7 +249,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/host/programs", test_programs);
 	g_test_add_func("/host/doctor", test_doctor);
 	status = g_test_run();
-	remove_all(top);
+	temp_remove(top);
 	g_free(top);
 	return status;
 }

@@ -17,6 +17,7 @@
 #include "backends/kernel-image.h"
 #include "backends/kernel.h"
 #include "util/error.h"
+#include "temp-tree.h"
 
 #define BUILD "(dev@host) #7 SMP Mon Nov 16 2026"
 
@@ -475,21 +476,6 @@ static void test_this_host(void)
 	g_assert_true(g_str_has_prefix(version, *all));
 }
 
-static void remove_all(const char *path)
-{
-	g_autoptr(GDir) dir = NULL;
-	const char *name;
-
-	if (!g_file_test(path, G_FILE_TEST_IS_SYMLINK))
-		dir = g_dir_open(path, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *inner = g_build_filename(path, name, NULL);
-
-		remove_all(inner);
-	}
-	g_remove(path);
-}
-
 int main(int argc, char **argv)
 {
 	g_autofree char *cache = NULL;
@@ -509,7 +495,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/kernel/build-tree", test_build_tree);
 	g_test_add_func("/kernel/this-host", test_this_host);
 	status = g_test_run();
-	remove_all(top);
+	temp_remove(top);
 	g_free(top);
 	return status;
 }
