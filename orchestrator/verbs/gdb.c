@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../backends/gdbcmd.h"
+#include "../backends/link.h"
 #include "../util/paths.h"
 
 static struct {
@@ -24,7 +25,7 @@ static struct {
 /* A gdb at the terminal: what the user should know of the VM's state before using it. */
 static void tell_state(const Vm *vm)
 {
-	if (vm->state == VM_STOPPED_IN_GDB)
+	if (vm->state == VM_STOPPED_IN_GDB && vm->gdb_mode != GDB_KEEPER)
 		fprintf(stderr,
 			"devvm gdb: %s is stopped in a gdb already; if that one is still attached, "
 			"this one gets no answer\n",
@@ -38,6 +39,27 @@ static void tell_state(const Vm *vm)
 	else if (vm->state == VM_PAUSED)
 		fprintf(stderr, "devvm gdb: %s is paused: when gdb ends, the guest runs on\n",
 			vm->name);
+}
+
+/* In mode keeper the port is the keeper's, which lets one gdb in: it is up, and nobody is there. */
+static gboolean check_keeper(const Vm *vm, GError **error)
+{
+	g_autoptr(Link) link = link_open(vm, error);
+	g_autoptr(GHashTable) status = link ? link_status(link, error) : NULL;
+	const char *client, *trouble;
+
+	if (!status)
+		return FALSE;
+	client = g_hash_table_lookup(status, "gdb-client");
+	trouble = g_hash_table_lookup(status, "gdb-error");
+	if (client)
+		return devvm_fail(error, DEVVM_ERROR_BUSY,
+				  "a gdb is attached to %s already (pid %s): end that one first",
+				  vm->name, client);
+	if (trouble)
+		return devvm_fail(error, DEVVM_ERROR_FAILED, "%s has no gdb port: %s", vm->name,
+				  trouble);
+	return TRUE;
 }
 
 static gboolean become(char **argv, GError **error)
@@ -87,6 +109,8 @@ static gboolean run_gdb(const Verb *verb, VerbContext *ctx, char **args, GError 
 		putchar('\n');
 		return TRUE;
 	}
+	if (ctx->vm->gdb_mode == GDB_KEEPER && !check_keeper(ctx->vm, error))
+		return FALSE;
 	if (!ctx->quiet && !options.batch)
 		tell_state(ctx->vm);
 	return become(argv, error);
