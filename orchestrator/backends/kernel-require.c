@@ -114,7 +114,7 @@ static const char *advice(const Kernel *kernel)
 	return kernel->build_tree
 		       ? "set them in its .config, then: make olddefconfig && make -j bzImage "
 			 "modules"
-		       : "take another kernel (kernel = in devvm.conf, devvm up --kernel), or "
+		       : "take another kernel (kernel = in devvm.conf), or "
 			 "install the modules that are missing";
 }
 

@@ -98,27 +98,37 @@ static gboolean same_stamp(const char *file, const char *stamp)
 	return g_file_get_contents(file, &old, NULL, NULL) && g_str_equal(old, stamp);
 }
 
-static gboolean remove_folder(const char *path, GError **error)
+/*
+ * Takes away links to modules that are no more, and folders that are empty then; the others stay,
+ * since a guest may be loading one at this moment. `name`: of the folder, below `top`; "" for it.
+ */
+static void remove_stale(const char *top, const char *name, GHashTable *wanted)
 {
-	g_autoptr(GDir) dir = NULL;
-	const char *name;
+	g_autofree char *path = g_build_filename(top, name, NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *entry;
 
-	dir = g_dir_open(path, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *inner = g_build_filename(path, name, NULL);
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *inner =
+			*name ? g_build_filename(name, entry, NULL) : g_strdup(entry);
+		g_autofree char *file = g_build_filename(top, inner, NULL);
 		struct stat st;
 
-		if (lstat(inner, &st) == 0 && S_ISDIR(st.st_mode)) {
-			if (!remove_folder(inner, error))
-				return FALSE;
-		} else if (g_unlink(inner) < 0 && errno != ENOENT) {
-			return devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno,
-						"cannot remove %s", inner);
-		}
+		if (lstat(file, &st) == 0 && S_ISDIR(st.st_mode))
+			remove_stale(top, inner, wanted);
+		else if (!g_hash_table_contains(wanted, inner))
+			g_unlink(file);
 	}
-	if (g_rmdir(path) < 0 && errno != ENOENT)
-		return devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno, "cannot remove %s", path);
-	return TRUE;
+	g_rmdir(path); /* fails while something is in it */
+}
+
+static void remove_others(const char *kernel, const GPtrArray *modules)
+{
+	g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (guint i = 0; i < modules->len; i++)
+		g_hash_table_add(wanted, g_ptr_array_index(modules, i));
+	remove_stale(kernel, "", wanted);
 }
 
 static gboolean make_link(const char *target, const char *path, GError **error)
@@ -210,9 +220,9 @@ static gboolean make_anew(const char *tree, const char *base, const char *folder
 	g_autofree char *usr = g_build_filename(base, "usr", NULL);
 
 	/* kmod is built for /lib/modules or for /usr/lib/modules: both names lead here. */
-	return remove_folder(kernel, error) && make_links(tree, modules, folder, error) &&
-	       make_link(".", usr, error) && copy_lists(tree, folder, error) &&
-	       run_depmod(base, release, error);
+	remove_others(kernel, modules);
+	return make_links(tree, modules, folder, error) && make_link(".", usr, error) &&
+	       copy_lists(tree, folder, error) && run_depmod(base, release, error);
 }
 
 /* ID: a name for the tree that two trees do not share and that stays readable. */
