@@ -37,6 +37,8 @@ static bool host_may(const struct obj *o, int want)
 
 	if ((m >> 3 & m & (mode_t) want) == (mode_t) want)
 		return true;
+	if (want == X_OK && !(m & 0111))
+		return false;
 	return faccessat(o->fd, "", want, AT_EMPTY_PATH | AT_EACCESS) == 0;
 }
 
@@ -49,7 +51,8 @@ static uint32_t access_dir(const struct obj *o, bool own)
 		ok |= ACCESS3_READ;
 	if (own ? (o->st.st_mode & S_IXUSR) != 0 : host_may(o, X_OK))
 		ok |= ACCESS3_LOOKUP;
-	if ((ok & ACCESS3_LOOKUP) && (own ? (o->st.st_mode & S_IWUSR) != 0 : host_may(o, W_OK)))
+	if ((ok & ACCESS3_LOOKUP) && o->e->rw &&
+	    (own ? (o->st.st_mode & S_IWUSR) != 0 : host_may(o, W_OK)))
 		ok |= ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE;
 	return ok;
 }

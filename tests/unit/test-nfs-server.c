@@ -72,6 +72,25 @@ static void test_files(void)
 	nfsd_end(&d);
 }
 
+/* To the disk, where that is asked for: the answers are the same. */
+static void test_sync(void)
+{
+	struct nfsd d = {.options = "rw,map=root,sync"};
+	struct nfs_context *n;
+	struct nfsfh *fh;
+
+	nfsd_start(&d);
+	n = nfsd_mount(&d, MNT);
+	g_assert_cmpint(nfs_creat(n, "/f", 0644, &fh), ==, 0);
+	g_assert_cmpint(nfs_pwrite(n, fh, 0, 3, "abc"), ==, 3);
+	g_assert_cmpint(nfs_fsync(n, fh), ==, 0);
+	g_assert_cmpint(nfs_pwrite(n, fh, 3, 3, "def"), ==, 3);
+	nfs_close(n, fh);
+	assert_text(host_get(&d, "f"), "abcdef");
+	nfs_destroy_context(n);
+	nfsd_end(&d);
+}
+
 static void test_big_folder(void)
 {
 	struct nfsd d = {0};
@@ -405,6 +424,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/nfs/server/files", test_files);
+	g_test_add_func("/nfs/server/sync", test_sync);
 	g_test_add_func("/nfs/server/big-folder", test_big_folder);
 	g_test_add_func("/nfs/server/ids-and-times", test_ids_and_times);
 	g_test_add_func("/nfs/server/read-only-mode", test_read_only_mode);
