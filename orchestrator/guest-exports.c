@@ -19,6 +19,8 @@
 	"rw,map=root,protect=devvm.conf,protect=.git/config,protect=.git/hooks/**," \
 	"protect=.vscode/**,protect=.gdbinit,protect=.gdbearlyinit"
 
+#define MAX_LINKS 31 /* the agent takes 32 (guest-agent/setup.h), one is `build` */
+
 /* The guest's address book: QEMU's user-mode network. */
 #define GUEST_NET "net 10.0.2.15/24 10.0.2.2 10.0.2.3"
 
@@ -93,7 +95,35 @@ char **guest_export_lines(const DomainSpec *spec)
 	return g_strv_builder_end(lines);
 }
 
-char **guest_setup_lines(const DomainSpec *spec, guint gid, const char *user, const char *home)
+static void add_link(GStrvBuilder *lines, const char *release, const char *name, const char *target)
+{
+	g_autofree char *encoded_name = encode(name), *encoded = encode(target);
+	g_autofree char *line =
+		g_strdup_printf("link /lib/modules/%s/%s %s", release, encoded_name, encoded);
+
+	g_strv_builder_add(lines, line);
+}
+
+/*
+ * /lib/modules/RELEASE of a build tree's kernel is a folder of the guest's own, so that modules can
+ * be installed there, with links to what devvm made of the tree on the host.
+ */
+static void add_module_links(GStrvBuilder *lines, const DomainSpec *spec,
+			     const char *const *entries)
+{
+	const Vm *vm = spec->vm;
+
+	for (gsize i = 0; entries && entries[i] && i < MAX_LINKS; i++) {
+		g_autofree char *target = g_build_filename(spec->modules, entries[i], NULL);
+
+		add_link(lines, vm->release, entries[i], target);
+	}
+	if (vm->build && (!entries || !g_strv_contains(entries, "build")))
+		add_link(lines, vm->release, "build", vm->build);
+}
+
+char **guest_setup_lines(const DomainSpec *spec, guint gid, const char *user, const char *home,
+			 const char *const *module_entries)
 {
 	const Vm *vm = spec->vm;
 	g_autoptr(GStrvBuilder) lines = g_strv_builder_new();
@@ -111,12 +141,7 @@ char **guest_setup_lines(const DomainSpec *spec, guint gid, const char *user, co
 
 		g_strv_builder_add(lines, line);
 	}
-	if (vm->build_tree && spec->modules) {
-		g_autofree char *modules = encode(spec->modules);
-		g_autofree char *line =
-			g_strdup_printf("link /lib/modules/%s %s", vm->release, modules);
-
-		g_strv_builder_add(lines, line);
-	}
+	if (vm->build_tree && spec->modules)
+		add_module_links(lines, spec, module_entries);
 	return g_strv_builder_end(lines);
 }

@@ -13,5 +13,9 @@
  */
 char **guest_export_lines(const DomainSpec *spec);
 
-/* Lines for PROTO_OP_SETUP, but `clock` and `nfs`, which the keeper adds. */
-char **guest_setup_lines(const DomainSpec *spec, guint gid, const char *user, const char *home);
+/*
+ * Lines for PROTO_OP_SETUP, but `clock` and `nfs`, which the keeper adds. module_entries: what lies
+ * in spec->modules, NULL-terminated; needed for a kernel that is a build tree.
+ */
+char **guest_setup_lines(const DomainSpec *spec, guint gid, const char *user, const char *home,
+			 const char *const *module_entries);

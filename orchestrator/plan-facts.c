@@ -43,6 +43,25 @@ static char **folders_missing(char **trees)
 	return g_strv_builder_end(missing);
 }
 
+static int by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static char **entries_of(const char *folder)
+{
+	g_autoptr(GDir) dir = folder ? g_dir_open(folder, 0, NULL) : NULL;
+	GPtrArray *names = g_ptr_array_new();
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		if (!g_str_has_prefix(name, "devvm."))
+			g_ptr_array_add(names, g_strdup(name));
+	g_ptr_array_sort(names, by_name);
+	g_ptr_array_add(names, NULL);
+	return (char **) g_ptr_array_free(names, FALSE);
+}
+
 static guint64 *sizes_of_disks(const char *data_dir, guint n)
 {
 	guint64 *sizes = g_new0(guint64, n + 1);
@@ -69,6 +88,7 @@ FactsBox *plan_facts_gather(const char *name, const char *project, const VmConfi
 	box->run_dir = devvm_run_dir(name);
 	box->data_dir = devvm_data_dir(name);
 	box->missing_trees = folders_missing(config->trees);
+	box->module_entries = kernel->build_tree ? entries_of(kernel->modules) : NULL;
 	f->n_disk_sizes = config->disks ? config->disks->len : 0;
 	box->disk_sizes = sizes_of_disks(box->data_dir, f->n_disk_sizes);
 	f->name = name;
@@ -82,6 +102,7 @@ FactsBox *plan_facts_gather(const char *name, const char *project, const VmConfi
 	f->data_dir = box->data_dir;
 	f->missing_trees = (const char *const *) box->missing_trees;
 	f->disk_sizes = box->disk_sizes;
+	f->module_entries = (const char *const *) box->module_entries;
 	f->uid = getuid();
 	f->gid = getgid();
 	f->user = g_get_user_name();
@@ -102,6 +123,7 @@ void facts_box_free(FactsBox *box)
 	g_free(box->run_dir);
 	g_free(box->data_dir);
 	g_strfreev(box->missing_trees);
+	g_strfreev(box->module_entries);
 	g_free(box->disk_sizes);
 	g_free(box);
 }

@@ -8,7 +8,7 @@
 typedef struct {
 	PlanFacts facts;
 	char *uuid, *run_dir, *data_dir;
-	char **missing_trees;
+	char **missing_trees, **module_entries;
 	guint64 *disk_sizes;
 } FactsBox;
 

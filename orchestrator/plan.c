@@ -273,8 +273,10 @@ Plan *plan_make(const PlanFacts *f, GError **error)
 	if (!check_state(plan, f, error) || !check_paths(f, error) ||
 	    (!plan->running && (!check_memory(plan, f, error) || !check_disks(plan, f, error))))
 		return NULL;
-	plan->setup = guest_setup_lines(plan->spec, f->gid, f->user, f->home);
+	plan->setup = guest_setup_lines(plan->spec, f->gid, f->user, f->home, f->module_entries);
 	plan->exports = guest_export_lines(plan->spec);
+	for (gsize i = 0; f->kernel->warnings && f->kernel->warnings[i]; i++)
+		warn(plan, g_strdup(f->kernel->warnings[i]));
 	make_steps(plan, f);
 	return g_steal_pointer(&plan);
 }

@@ -25,6 +25,7 @@ typedef struct {
 	guint64 memory_total, memory_free; /* of the host, bytes */
 	guint64 disk_free;		   /* where data_dir is, bytes */
 	const char *const *missing_trees;  /* of config->trees, those that are no folders */
+	const char *const *module_entries; /* what lies in kernel->modules */
 	const guint64 *disk_sizes;	   /* of the scratch disks that are there; 0 = none */
 	guint n_disk_sizes;
 } PlanFacts;

@@ -129,7 +129,8 @@ static Plan *make_plan(const VerbContext *ctx, const char *name, StartMode mode,
 		g_propagate_error(error, g_steal_pointer(&local));
 		return NULL;
 	}
-	if (!host_accel(config->accel, &kvm, &no_kvm, error))
+	if (!host_accel(config->accel, &kvm, &no_kvm, error) ||
+	    (config->disks && config->disks->len && !kernel_check_disks(kernel, error)))
 		return NULL;
 	if (record && mode == START_CHECK_AS_OFF)
 		record->spec->vm->state = VM_OFF;

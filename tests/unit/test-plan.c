@@ -219,6 +219,9 @@ static void test_boot_state(Fixture *f, gconstpointer data)
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_auto(GStrv) setup = NULL, exports = NULL;
 
+	const char *entries[] = {"kernel", "modules.dep", NULL};
+
+	f->facts.module_entries = entries;
 	f->trees[1] = (char *) "/home/u/a b;c%d,e";
 	f->kernel.build_tree = TRUE;
 	f->kernel.build = (char *) "/home/u/linux";
@@ -231,6 +234,11 @@ static void test_boot_state(Fixture *f, gconstpointer data)
 	g_assert_true(
 		g_strv_contains((const char *const *) setup, "tree t1 /home/u/a%20b%3Bc%25d%2Ce"));
 	g_assert_true(g_strv_contains((const char *const *) setup, "tree t3 /home/u/linux"));
+	g_assert_true(g_strv_contains((const char *const *) setup,
+				      "link /lib/modules/6.1.0-x/modules.dep "
+				      "/home/u/.cache/devvm/m/modules.dep"));
+	g_assert_true(g_strv_contains((const char *const *) setup,
+				      "link /lib/modules/6.1.0-x/build /home/u/linux"));
 	g_assert_cmpuint(g_strv_length(exports), ==, 5); /* root, trees, build, modules */
 	g_assert_true(g_str_has_prefix(exports[0], "root / ro,"));
 	g_assert_true(g_str_has_prefix(exports[2], "t1 /home/u/a%20b%3Bc%25d%2Ce rw,"));
