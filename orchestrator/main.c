@@ -5,11 +5,13 @@
 #include "verb.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/paths.h"
 #include "verbs/verbs.h"
@@ -273,12 +275,25 @@ static gboolean run_verb(const Verb *verb, char **argv, int *status, GError **er
 	return ok;
 }
 
+/* A standard stream that is closed must not become the next file or socket that is opened. */
+static void open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const Verb *verb;
 	g_autoptr(GError) error = NULL;
 	int status = 0;
 
+	open_standard_streams();
 	setlocale(LC_ALL, "");
 	g_set_prgname("devvm");
 	signal(SIGPIPE, SIG_IGN); /* a reader that left shows as EPIPE where it matters */
