@@ -108,8 +108,18 @@ struct agent {
 	unsigned making; /* namespaces asked of the maker and not yet there */
 	struct fresh_ns fresh[FRESH_READY_MAX];
 	unsigned n_fresh;
-	int exec_ns; /* for the child being started: its namespace, or -1: it waits for one */
+	int exec_ns;   /* for the child being started: its namespace, or -1: it waits for one */
+	int mountinfo; /* -1 until the first fresh command */
+	bool carry;    /* users have mounted something below a tree */
 	int uevents;
+};
+
+/* Mounts below trees: carry.c. */
+#define CARRY_MAX 32
+struct carry_list {
+	unsigned n;
+	char paths[CARRY_MAX][1024];
+	int fds[CARRY_MAX]; /* detached copies */
 };
 
 /* What an epoll event is about: the low byte says which descriptor, the rest which stream. */
@@ -258,3 +268,13 @@ bool fresh_sync(struct agent *a, int ns, uint32_t stream);
 void fresh_drop(struct agent *a, int ns); /* takes the descriptor */
 /* In the command's child: into the namespace `ns`; -1: into the one that the agent sends. */
 bool fresh_enter(struct agent *a, int ns, struct step_error *e);
+
+/* --- carry.c --- */
+void carry_look(struct agent *a); /* renews a->carry */
+/* In a command's child: copies of what is mounted below trees here; then into the namespace. */
+void carry_take(const struct setup *s, struct carry_list *list);
+void carry_in(struct carry_list *list, int ns);
+/* In the namespace `ns` of a command that has ended; then back in the agent's. */
+void carry_changes(const struct setup *s, int ns, struct carry_list *come, struct carry_list *gone);
+void carry_back(struct carry_list *come, const struct carry_list *gone);
+void mountinfo_unescape(char *s);

@@ -135,6 +135,25 @@ static void take_terminal(struct ends *e)
 	e->in = e->out = e->err = slave;
 }
 
+/*
+ * No exec will close these: as long as a writer is open there is no end of file, and as long as a
+ * reader is, no EPIPE.
+ */
+static void close_streams(struct agent *a)
+{
+	for (unsigned i = 0; i < PROTO_MAX_STREAMS; i++) {
+		struct stream *s = &a->streams[i];
+
+		if (!s->id)
+			continue;
+		if (s->in == s->out)
+			s->in = -1;
+		close_fd(&s->in);
+		close_fd(&s->out);
+		close_fd(&s->err);
+	}
+}
+
 static void __attribute__((noreturn))
 run_child(struct agent *a, struct stream *s, struct ends *e, struct wire *args)
 {
@@ -151,10 +170,7 @@ run_child(struct agent *a, struct stream *s, struct ends *e, struct wire *args)
 		write_file("/proc/self/oom_score_adj", "0");
 	if (s->op->run != op_exec_run) {
 		signal(SIGHUP, SIG_IGN); /* ends by end of file on its input, and cleans up */
-		/* No exec will close these; as long as a writer is open there is no such end. */
-		for (unsigned i = 0; i < PROTO_MAX_STREAMS; i++)
-			if (a->streams[i].in > REPORT_FD)
-				close_fd(&a->streams[i].in);
+		close_streams(a);
 	}
 	s->op->run(a, args);
 	report(PROTO_EXITED, 0, "%s", "");

@@ -61,6 +61,7 @@ void op_exec_start(struct agent *a, struct stream *s, struct wire *args)
 	if (c.flags & PROTO_EXEC_STDIN)
 		flags |= CHILD_STDIN;
 	if ((c.flags & PROTO_EXEC_FRESH) && a->maker >= 0) {
+		carry_look(a);
 		s->ns = fresh_take(a);
 		s->wants_ns = s->ns < 0;
 		a->exec_ns = s->ns;

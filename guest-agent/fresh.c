@@ -13,7 +13,8 @@
  * on a dead server; so three workers, children of the agent that live as long as it does, do that:
  *   maker    keeps FRESH_READY_MAX namespaces ready and sends their descriptors
  *   syncer   after a command: writes back what is still dirty on its trees (a file that was written
- *            through mmap after its close would reach the host later than the command's EXIT)
+ *            through mmap after its close would reach the host later than the command's EXIT),
+ *            and carries mounts made below a tree over (carry.c)
  *   dropper  closes the last descriptor of a namespace, which unmounts
  *
  * A prepared mount has nothing cached but its root folder's attributes: statx with
@@ -21,6 +22,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -31,6 +33,8 @@
 
 #include "agent.h"
 
+#define SERVER_LIMIT_MS 60000 /* how long the maker waits for a server that is away */
+#define SERVER_RETRY_MS 100
 #define FRESH_MAX_AGE_MS (30 * 60 * 1000) /* half of what the mounts trust their attributes */
 
 /* --- descriptors over sockets ----------------------------------------------------------------- */
@@ -84,24 +88,41 @@ static int recv_fd(int socket, uint32_t *value, int *fd, int flags)
 
 /* --- the workers ------------------------------------------------------------------------------ */
 
-/* A namespace with fresh mounts, or -1 with errno; the caller is back in `home`. */
-static int make_namespace(const struct setup *s, int home)
+/* A namespace with fresh mounts, or -1 and why; the caller is back in `home`. */
+static int make_namespace(const struct setup *s, int home, struct step_error *e)
 {
-	struct step_error e = {0};
 	bool ok = unshare(CLONE_NEWNS) == 0;
 	int fd = -1;
 
 	if (!ok)
-		step_fail(&e, "cannot make a mount namespace");
+		step_fail(e, "cannot make a mount namespace");
 	for (unsigned i = 0; ok && i < s->n_trees; i++)
-		ok = mounts_tree(s, &s->trees[i], true, &e);
+		ok = mounts_tree(s, &s->trees[i], true, e);
 	if (ok) {
 		fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
-			step_fail(&e, "cannot keep a mount namespace");
+			step_fail(e, "cannot keep a mount namespace");
 	}
 	if (setns(home, CLONE_NEWNS) < 0)
 		_exit(1);
+	return fd;
+}
+
+/* The server is away, or on its way back: the keeper restarts it. */
+static bool may_pass(int error)
+{
+	return error == ECONNREFUSED || error == ECONNRESET || error == ETIMEDOUT ||
+	       error == EHOSTUNREACH || error == ENETUNREACH || error == EPIPE;
+}
+
+static int make_patiently(const struct setup *s, int home)
+{
+	int64_t limit = now_ms() + SERVER_LIMIT_MS;
+	struct step_error e;
+	int fd;
+
+	while ((fd = make_namespace(s, home, &e)) < 0 && may_pass(e.error) && now_ms() < limit)
+		poll(NULL, 0, SERVER_RETRY_MS);
 	if (fd < 0) {
 		say("no fresh mount of the trees: %s", e.text);
 		errno = e.error;
@@ -115,7 +136,7 @@ static void maker_main(struct agent *a, int socket, int home)
 	int fd;
 
 	while (recv_fd(socket, &value, &fd, 0) > 0) {
-		fd = make_namespace(&a->setup, home);
+		fd = make_patiently(&a->setup, home);
 		send_fd(socket, fd < 0 ? (uint32_t) errno : 0, fd);
 		close_fd(&fd);
 	}
@@ -134,14 +155,19 @@ static void sync_trees(const struct setup *s)
 
 static void syncer_main(struct agent *a, int socket, int home)
 {
+	static struct carry_list come, gone;
 	uint32_t stream;
 	int fd;
 
 	while (recv_fd(socket, &stream, &fd, 0) > 0) {
-		if (setns(fd, CLONE_NEWNS) == 0)
+		come.n = gone.n = 0;
+		if (setns(fd, CLONE_NEWNS) == 0) {
 			sync_trees(&a->setup);
+			carry_changes(&a->setup, fd, &come, &gone);
+		}
 		if (setns(home, CLONE_NEWNS) < 0)
 			_exit(1);
+		carry_back(&come, &gone);
 		close_fd(&fd);
 		send_fd(socket, stream, -1);
 	}
@@ -334,8 +360,11 @@ void fresh_drop(struct agent *a, int ns)
 
 bool fresh_enter(struct agent *a, int ns, struct step_error *e)
 {
+	static struct carry_list below;
 	uint32_t error = 0;
 
+	if (a->carry)
+		carry_take(&a->setup, &below);
 	if (ns < 0 && recv_fd(REPORT_FD, &error, &ns, 0) <= 0)
 		error = EIO;
 	errno = (int) error;
@@ -351,5 +380,6 @@ bool fresh_enter(struct agent *a, int ns, struct step_error *e)
 			return step_fail(e, "cannot read the tree %s in the guest",
 					 a->setup.trees[i].path);
 	}
+	carry_in(&below, ns);
 	return true;
 }

@@ -190,7 +190,7 @@ static void init(struct agent *a)
 	sigset_t set;
 
 	a->port = a->loader_done = a->setup_report = -1;
-	a->maker = a->syncer = a->dropper = a->uevents = a->exec_ns = -1;
+	a->maker = a->syncer = a->dropper = a->uevents = a->exec_ns = a->mountinfo = -1;
 	streams_init(a);
 	fill_low_fds(a);
 	signal(SIGPIPE, SIG_IGN);

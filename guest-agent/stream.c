@@ -109,6 +109,7 @@ void stream_child_gone(struct stream *s, int report, int status)
 {
 	s->pid = 0;
 	s->reaped = true;
+	s->out_ready = s->err_ready = true; /* a terminal's end is no event */
 	s->kill_at = 0;
 	s->grace = now_ms() + EXIT_GRACE_MS;
 	if (report_read(report, &s->how, &s->value, s->message, sizeof(s->message)))
@@ -272,7 +273,14 @@ static bool pump_output(struct agent *a, struct stream *s, int *fd, bool *ready,
 		*ready = false;
 		*left = 0;
 		return s->final_drain;
-	} else if (n == 0 || errno != EINTR) { /* end of file; EIO: the terminal hung up */
+	} else if (n < 0 && errno == EIO && !s->reaped) {
+		/*
+		 * A terminal that nobody has open just now. Closing our end would hang it up, under
+		 * a command that closes its files before it exits, or opens /dev/tty again.
+		 */
+		*ready = false;
+		return false;
+	} else if (n == 0 || errno != EINTR) { /* end of file */
 		if (s->in == *fd)
 			s->in = -1;
 		close_fd(fd);

@@ -58,21 +58,6 @@ static void print_holders(const char *module)
 		printf("refcount\t%d\n", atoi(text));
 }
 
-/* mountinfo writes blanks, tabs, newlines and backslashes as \ooo (proc(5)). */
-static void unescape(char *s)
-{
-	char *out = s;
-
-	for (; *s; s++, out++) {
-		*out = *s;
-		if (s[0] == '\\' && isdigit(s[1]) && isdigit(s[2]) && isdigit(s[3])) {
-			*out = (char) ((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		}
-	}
-	*out = '\0';
-}
-
 /* A tab or newline in a name must not look like a field or line of ours. */
 static void print_field(const char *text, char end)
 {
@@ -92,8 +77,8 @@ static void mount_line(char *line, const char *types)
 	    sscanf(line, "%*s %*s %u:%u %*s %4095s", &major_number, &minor_number, point) != 3 ||
 	    sscanf(rest, " - %127s %4095s", type, source) != 2 || !in_list(types, type))
 		return;
-	unescape(point);
-	unescape(source);
+	mountinfo_unescape(point);
+	mountinfo_unescape(source);
 	fputs("mount\t", stdout);
 	print_field(source, '\t');
 	print_field(point, '\t');
