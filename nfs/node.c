@@ -32,6 +32,7 @@ struct header {
 	char magic[8];
 	uint32_t version, node_size;
 	uint64_t key_check;
+	uint64_t node_bytes; /* how far the area of nodes reaches */
 };
 
 static struct header make_header(const uint64_t key[2])
@@ -51,6 +52,13 @@ static int area_reserve(struct area *a, size_t max, uint64_t file_off)
 		return -errno;
 	*a = (struct area){.base = p, .max = max, .file_off = file_off};
 	return 0;
+}
+
+/* Failing, the next start knows fewer files. */
+static void note_node_bytes(int fd, uint64_t bytes)
+{
+	if (pwrite(fd, &bytes, sizeof(bytes), offsetof(struct header, node_bytes)) < 0)
+		nfs_log("cannot write to the state folder: %s", strerror(errno));
 }
 
 /* Takes @len more bytes; NULL: the area is full. */
@@ -73,6 +81,8 @@ static void *area_take(struct area *a, int fd, size_t len)
 			 fd < 0 ? 0 : (off_t) (a->file_off + a->mapped)) == MAP_FAILED)
 			return NULL;
 		a->mapped += CHUNK;
+		if (fd >= 0 && a->file_off == NODE_OFF)
+			note_node_bytes(fd, a->mapped);
 	}
 	at = a->base + a->used;
 	a->used += len;
@@ -150,24 +160,22 @@ static void load(struct nodes *ns, int old, const struct header *want)
 	const uint8_t *map;
 	struct header h;
 	struct stat st;
-	size_t limit;
-	off_t end;
+	uint64_t limit;
 
-	if (pread(old, &h, sizeof(h), 0) != sizeof(h) || memcmp(&h, want, sizeof(h)) != 0 ||
-	    fstat(old, &st) < 0 || (uint64_t) st.st_size < NODE_OFF + sizeof(struct node))
+	if (pread(old, &h, sizeof(h), 0) != sizeof(h) || fstat(old, &st) < 0 ||
+	    memcmp(&h, want, offsetof(struct header, node_bytes)) != 0 ||
+	    (uint64_t) st.st_size <= NODE_OFF)
 		return;
+	limit = (uint64_t) st.st_size - NODE_OFF;
+	if (limit > h.node_bytes)
+		limit = h.node_bytes;
+	limit /= sizeof(struct node);
+	if (limit > NODES_MAX)
+		limit = NODES_MAX;
 	map = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, old, 0);
 	if (map == MAP_FAILED)
 		return;
-	limit = (size_t) st.st_size > NAME_OFF ? NAME_OFF : (size_t) st.st_size;
-	limit = (limit - NODE_OFF) / sizeof(struct node);
 	nodes = (const void *) (map + NODE_OFF);
-	if (limit > NODES_MAX)
-		limit = NODES_MAX;
-	/* The area ends where its nodes do: past the last one all is zero. */
-	end = lseek(old, NODE_OFF, SEEK_HOLE);
-	if (end >= (off_t) NODE_OFF && (size_t) end - NODE_OFF < limit * sizeof(struct node))
-		limit = ((size_t) end - NODE_OFF) / sizeof(struct node);
 	for (uint32_t i = 1; i < limit; i++) {
 		const struct node *from = &nodes[i];
 		uint64_t at = NAME_OFF + (uint64_t) from->name * NAME_UNIT;
