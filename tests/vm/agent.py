@@ -251,6 +251,63 @@ def test_mounts_below_a_tree(vm):
         exited(vm.link.exec(["cat", where + "/f"], flags), 1)
 
 
+def test_fresh_sees_edits(vm):
+    """Host edits just before a command: 20 of 20, with the file held open by others."""
+    path, link = os.path.join(TREE, "edited"), vm.link
+    with open(path, "w") as f:
+        f.write("edit 00\n")
+    holders = [link.start(["sh", "-c", f"exec 3<{path}; read x <&3; echo held; sleep 1000"], flags)
+               for flags in (0, al.FRESH)]
+    for holder in holders:
+        link.pump_until(lambda h=holder: h.out == b"held\n")
+    seen = 0
+    for i in range(20):
+        if i % 2:
+            with open(path + ".new", "w") as f:
+                f.write(f"edit {i:02}\n")
+            os.rename(path + ".new", path)
+        else:
+            with open(path, "r+") as f:  # the same size, in the same file
+                f.write(f"edit {i:02}\n")
+        with open(os.path.join(TREE, f"new{i}"), "w") as f:
+            f.write("x")
+        done = link.exec(["sh", "-c", f"cat edited; test -s new{i} && echo new"], al.FRESH, TREE)
+        seen += done.out == b"edit %02d\nnew\n" % i
+        os.unlink(os.path.join(TREE, f"new{i}"))
+    for holder in holders:
+        holder.send(al.CANCEL)
+        holder.wait()
+    expect(seen == 20, f"{seen} of 20 edits were seen")
+
+
+def test_shell_sees_edits(vm):
+    """The standing mount: within a second."""
+    path = os.path.join(TREE, "watched")
+    with open(path, "w") as f:
+        f.write("0\n")
+    shell = vm.link.start(["sh"], al.WANT_STDIN, TREE)
+    for i in range(1, 6):
+        with open(path, "w") as f:
+            f.write(f"{i}\n")
+        end = time.monotonic() + 1.5
+        while not shell.out.endswith(b"%d\n" % i):
+            expect(time.monotonic() < end, f"edit {i} is not seen: {shell.out}")
+            before = len(shell.out)
+            shell.write(b"cat watched; sleep 0.05\n")
+            vm.link.pump_until(lambda n=before: len(shell.out) > n)
+    shell.eof()
+    exited(shell.wait())
+
+
+def test_written_back(vm):
+    """What a command wrote is on the host at its EXIT: also through mmap after the close."""
+    script = ("import mmap,os; f=os.open('mapped',os.O_RDWR|os.O_CREAT,0o644);"
+              "os.ftruncate(f,100000); m=mmap.mmap(f,100000); os.close(f); m[:]=b'x'*100000")
+    exited(vm.link.exec(["python3", "-c", script], al.FRESH, TREE))
+    with open(os.path.join(TREE, "mapped"), "rb") as f:
+        expect(f.read() == b"x" * 100000, "the mapped writes are on the host")
+
+
 def test_server_restart(vm):
     """Commands hang while the server is away; the agent does not, and they go on after it."""
     vm.nfsd.kill()
@@ -271,7 +328,8 @@ def test_power(vm):
 TESTS = [test_before_setup, test_setup, test_root, test_exec, test_background,
          test_all_output_before_exit, test_signals, test_terminal, test_window, test_many_streams,
          test_files, test_modules, test_kernel_log, test_clock, test_sessions, test_malformed,
-         test_mounts_are_shared, test_mounts_below_a_tree, test_server_restart, test_power]
+         test_mounts_are_shared, test_mounts_below_a_tree,
+         test_fresh_sees_edits, test_shell_sees_edits, test_written_back, test_server_restart, test_power]
 
 
 def main():
