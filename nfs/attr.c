@@ -147,6 +147,11 @@ static struct timespec wanted_time(enum time_how how, const struct timespec *t)
 	return (struct timespec){.tv_nsec = how == TIME_SERVER ? UTIME_NOW : UTIME_OMIT};
 }
 
+mode_t attr_mode(uint32_t mode, bool is_dir)
+{
+	return is_dir ? mode & 07777 : mode & 01777;
+}
+
 static int apply_size(struct call *c, struct obj *o, uint64_t size)
 {
 	int fd = fds_data(c->s, o->n, true);
@@ -176,7 +181,7 @@ int attr_apply(struct call *c, struct obj *o, const struct sattr *a, const struc
 		if (r < 0)
 			return r;
 	}
-	if (a->set_mode && chmod(path, a->mode & 07777) < 0)
+	if (a->set_mode && chmod(path, attr_mode(a->mode, S_ISDIR(st->st_mode))) < 0)
 		return -errno;
 	if ((a->set_atime || a->set_mtime) && utimensat(AT_FDCWD, path, times, 0) < 0)
 		return -errno;

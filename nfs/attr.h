@@ -17,6 +17,12 @@ void attr_put_post_now(struct call *c, const struct obj *o);
 void attr_put_fail(struct call *c, enum fail_shape shape);
 
 /*
+ * The mode that a client asked for, without what would let others on the host run a guest's
+ * program as the host's user: set-id bits of all but folders.
+ */
+mode_t attr_mode(uint32_t mode, bool is_dir);
+
+/*
  * Applies @a to the file; @st is its state before. All that may fail without effect is tried
  * first. 0 or a negative errno.
  */

@@ -145,7 +145,7 @@ static enum nfsstat3 create_new(struct call *c, int fd)
 enum nfsstat3 nfs3_create(struct call *c)
 {
 	const struct sattr *a = &c->a.create.attr;
-	mode_t mode = a->set_mode ? a->mode & 07777 : MODE_FILE;
+	mode_t mode = a->set_mode ? attr_mode(a->mode, false) : MODE_FILE;
 	int fd;
 
 	if (is_dot(&c->name[0]) || is_dotdot(&c->name[0]))
@@ -162,7 +162,7 @@ enum nfsstat3 nfs3_create(struct call *c)
 enum nfsstat3 nfs3_mkdir(struct call *c)
 {
 	struct sattr *a = &c->a.mkdir.attr;
-	mode_t mode = a->set_mode ? a->mode & 07777 : MODE_DIR;
+	mode_t mode = a->set_mode ? attr_mode(a->mode, true) : MODE_DIR;
 
 	if (is_dot(&c->name[0]) || is_dotdot(&c->name[0]))
 		return NFS3ERR_EXIST;
@@ -188,7 +188,7 @@ enum nfsstat3 nfs3_symlink(struct call *c)
 enum nfsstat3 nfs3_mknod(struct call *c)
 {
 	struct sattr *a = &c->a.mknod.attr;
-	mode_t mode = a->set_mode ? a->mode & 07777 : MODE_FILE;
+	mode_t mode = a->set_mode ? attr_mode(a->mode, false) : MODE_FILE;
 
 	switch (c->a.mknod.type) {
 	case NF3CHR:

@@ -123,6 +123,8 @@ static void test_ids_and_times(void)
 		g_assert_cmpint(nfs_chown(n, "/f", 5, 5), ==, -EPERM);
 	}
 	g_assert_cmpint(nfs_chmod(n, "/f", 0751), ==, 0);
+	/* A program that others on the host would run as its owner. */
+	g_assert_cmpint(nfs_chmod(n, "/f", 06751), ==, 0);
 	g_assert_cmpint(nfs_utimes(n, "/f", times), ==, 0);
 	g_assert_cmpint(nfs_stat64(n, "/f", &st), ==, 0);
 	g_assert_cmpuint(st.nfs_mode & 07777, ==, 0751);
