@@ -8,6 +8,8 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,11 +102,24 @@ static void set_identity(const struct setup *s)
 		dprintf(2, "devvm: cannot set the guest's name: %s\n", strerror(errno));
 }
 
+/*
+ * A folder of the host's may stand there (the modules of a kernel that is installed and also a
+ * build tree): a rename cannot replace it, and what is in it must not be used. The target is
+ * mounted over it.
+ */
+static bool make_link(const char *path, const char *target)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return mount(target, path, NULL, MS_BIND, NULL) == 0;
+	return make_parents(path) && replace_symlink(path, target);
+}
+
 static void make_links(const struct setup *s)
 {
 	for (unsigned i = 0; i < s->n_links; i++)
-		if (!make_parents(s->links[i].path) ||
-		    !replace_symlink(s->links[i].path, s->links[i].target))
+		if (!make_link(s->links[i].path, s->links[i].target))
 			dprintf(2, "devvm: cannot make the link %s in the guest: %s\n",
 				s->links[i].path, strerror(errno));
 }
