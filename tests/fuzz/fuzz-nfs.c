@@ -40,7 +40,7 @@ enum { N_HANDLES = 8, RECORD_ROOM = 70000, FRESH_EVERY = 500 };
 static struct {
 	struct server s;
 	struct conns cs;
-	char top[64];
+	char top[128];
 	uint8_t handle[N_HANDLES][HANDLE_SIZE];
 	uint8_t *reply;
 	unsigned int runs;
@@ -56,7 +56,7 @@ static void give_up(const char *what, int line)
 
 static const char *at(const char *rel)
 {
-	static char path[160];
+	static char path[192];
 
 	snprintf(path, sizeof(path), "%s/%s", fuzz.top, rel);
 	return path;
@@ -120,7 +120,9 @@ static void learn(unsigned int i, const char *export, const char *rel)
 
 static void make_tree(void)
 {
-	strcpy(fuzz.top, "/tmp/fuzz-nfs-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(fuzz.top, sizeof(fuzz.top), "%s/fuzz-nfs-XXXXXX", tmp ? tmp : "/tmp");
 	must(mkdtemp(fuzz.top));
 	must(mkdir(at("rw"), 0755) == 0 && mkdir(at("rw/dir"), 0755) == 0 &&
 	     mkdir(at("ro"), 0755) == 0);
@@ -134,7 +136,7 @@ static void make_tree(void)
 
 static void start(void)
 {
-	char text[1024], *p = text;
+	char text[2048], *p = text;
 	FILE *f;
 
 	make_tree();

@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/corpus"
 status=0
 # Too long a file is an errno (the target sees to that), not a crash.
-"$fuzzer" -handle_xfsz=0 -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=4096 \
+TMPDIR=$work "$fuzzer" -handle_xfsz=0 -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=4096 \
 	-artifact_prefix="$work/" -print_final_stats=1 \
 	"$work/corpus" "$corpus" >"$work/log" 2>&1 || status=$?
 grep -m 1 -A 12 ERROR "$work/log" || true
