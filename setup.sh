@@ -211,7 +211,7 @@ start_second_user() {
 mount_small_disk() {
 	small_disk=$second_dir/small
 	mkdir "$small_disk"
-	mount -t tmpfs -o "size=64m,mode=0700,uid=$(id -u "$ACCOUNT")" devvm-small "$small_disk" \
+	mount -t tmpfs -o "size=128m,mode=0700,uid=$(id -u "$ACCOUNT")" devvm-small "$small_disk" \
 		2>/dev/null || small_disk=
 }
 

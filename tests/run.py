@@ -138,7 +138,7 @@ def run_meson(tally, patterns, everything):
         os.unlink(json_log)
     log_path = os.path.join(LOGS, "meson.log")
     status, seconds = run_logged(["meson", "test", "-C", BUILD_DEV, "--no-rebuild",
-                                  "--num-processes", str(os.cpu_count()), *chosen],
+                                  "--timeout-multiplier", "4", "--num-processes", str(os.cpu_count()), *chosen],
                                  log_path, 1800)
     seen = 0
     if os.path.exists(json_log):

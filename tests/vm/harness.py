@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -75,6 +76,32 @@ def wait_for(condition, what, deadline=30.0, pause=0.02):
 
 def say(*words):
     print("#", *words, flush=True)
+
+
+class Follow:
+    """Keeps reading what a process writes to its standard output; `text` is all of it so far."""
+
+    def __init__(self, child):
+        self.child, self.text = child, ""
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        for line in self.child.stdout:
+            self.text += line
+
+    def until(self, needle, deadline=60):
+        def seen():
+            if not self.thread.is_alive() and needle not in self.text:
+                raise Failed(f"it ended before {needle!r}:\n{self.text}")
+            return needle in self.text
+        wait_for(seen, f"{needle!r} in the output:\n{self.text}", deadline)
+
+    def end(self, deadline=60):
+        """All of the output, once the process has ended."""
+        self.child.wait(deadline)
+        self.thread.join(10)
+        return self.text
 
 
 class Result:
@@ -334,9 +361,9 @@ class Scenario:
 
     def start(self, *argv, cwd=None, env=None, **options):
         """A command that goes on while the scenario does; ended with it."""
+        pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
         child = subprocess.Popen(argv, cwd=cwd or self.work, env={**self.env, **(env or {})},
-                                 text=True, errors="replace", stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+                                 text=True, errors="replace", **{**pipes, **options})
         self.children.append(child)
         return child
 
@@ -402,12 +429,13 @@ class Scenario:
         return self.only_process(vm, "devvm-keeper")
 
     def nfsd_pid(self, vm):
+        """The VM's NFS server; None while there is none."""
         keeper = self.keeper_pid(vm)
         with open(f"/proc/{keeper}/task/{keeper}/children") as f:
             children = [int(p) for p in f.read().split()]
         found = [p for p in children if "devvm-nfsd" in cmdline(p)]
-        expect(len(found) == 1, f"one NFS server of {vm}: {found}")
-        return found[0]
+        expect(len(found) <= 1, f"one NFS server of {vm}: {found}")
+        return found[0] if found else None
 
     def qemu_pid(self, vm):
         return self.only_process(vm, "qemu-system")

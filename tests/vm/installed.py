@@ -36,6 +36,6 @@ with Scenario(__file__) as s:
         expect_in(prefix, os.readlink(f"/proc/{pid}/exe"), "the keeper and the server")
     done = s.run(harness.DEVVM, "reload-module", "probe", cwd=tree)
     expect(done.status == 0, f"reload: {done.text}")
-    done = s.run(harness.DEVVM, "gdb", vm, "--batch", "-ex", "printf \"number=%d\\n\", number",
+    done = s.run(harness.DEVVM, "gdb", vm, "--batch", "-ex", "printf \"number=%d\\n\", 'probe.c'::number",
                  cwd=tree)
     expect_in("number=5\n", done.out, f"gdb finds its script and the symbols: {done.err}")

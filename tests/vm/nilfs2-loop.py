@@ -8,8 +8,9 @@ The edit carries a random number, which gdb reads back where it stopped, in the 
 import os
 import random
 import re
+import subprocess
 
-from harness import DEVVM, Scenario, expect, expect_in, wait_for
+from harness import DEVVM, Follow, Scenario, expect, expect_in
 
 ANCHOR = "nilfs = alloc_nilfs(sb);"
 
@@ -27,12 +28,14 @@ def edit(tree, number):
 
 
 def gdb_session(s, vm, tree, line):
-    """A gdb that waits at the edited line, in the background."""
-    return s.start(DEVVM, "gdb", vm, "--batch", "-ex", "set breakpoint pending on",
-                   "-ex", f"break super.c:{line + 2}", "-ex", "printf \"armed\\n\"",
-                   "-ex", "continue", "-ex", "backtrace 4", "-ex", "info locals",
-                   "-ex", "printf \"number=%u\\n\", sb->s_time_gran", "-ex", "delete",
-                   "-ex", "detach", cwd=tree)
+    """A gdb in the background that waits at the line after the edited one."""
+    args = ["set pagination off", "set breakpoint pending on", f"break super.c:{line + 1}",
+            'printf "armed\\n"', "continue", "backtrace 4", "info locals",
+            'printf "number=%u\\n", sb->s_time_gran', "delete", "detach"]
+    argv = [word for command in args for word in ("-ex", command)]
+    gdb = Follow(s.start(DEVVM, "gdb", vm, "--batch", *argv, cwd=tree, stderr=subprocess.STDOUT))
+    gdb.until("armed")
+    return gdb
 
 
 with Scenario(__file__) as s:
@@ -46,12 +49,10 @@ with Scenario(__file__) as s:
     number = random.randint(10**6, 10**9)
     line = edit(tree, number)
     gdb = gdb_session(s, vm, tree, line)
-    wait_for(lambda: "debug" in s.virsh("domstate", vm, "--reason").out or
-             "armed" in (gdb.stdout.readline() or ""), "gdb attached", 60)
-    done = s.devvm("reload-module", "nilfs2")
+    s.devvm("reload-module", "nilfs2")
     mount = s.start(DEVVM, "exec", vm, "--", "mount", "-t", "nilfs2", "/dev/vda", "/mnt/n")
-    out, err = gdb.communicate(timeout=90)
-    expect_in("nilfs_fill_super", out, f"gdb stops there ({err})")
+    out = gdb.end(90)
+    expect_in("nilfs_fill_super", out, "gdb stops there")
     expect_in(f"number={number}", out, "gdb reads the edit's number in the guest")
     expect(re.search(r"#0 .*super\.c:\d+", out), f"backtrace with source lines: {out}")
     expect(re.search(r"^nilfs = 0x", out, re.M), f"locals: {out}")

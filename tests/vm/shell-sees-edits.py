@@ -7,6 +7,7 @@ It reads the file right before each edit, so that its caches are as full as they
 """
 import os
 import pty
+import subprocess
 import time
 
 from harness import DEVVM, LONG, Scenario, expect, wait_for
@@ -16,7 +17,6 @@ class Shell:
     def __init__(self, s, vm):
         self.master, slave = pty.openpty()
         self.text = ""
-        import subprocess
         self.child = subprocess.Popen([DEVVM, "shell", vm], stdin=slave, stdout=slave,
                                       stderr=slave, env=s.env, cwd=s.work)
         s.children.append(self.child)
@@ -27,8 +27,8 @@ class Shell:
     def read(self):
         try:
             self.text += os.read(self.master, 65536).decode(errors="replace")
-        except BlockingIOError:
-            pass
+        except OSError:
+            pass  # nothing there now (EAGAIN), or nobody on the other end any more (EIO)
         return self.text
 
     def run(self, command):

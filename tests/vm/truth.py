@@ -11,9 +11,10 @@ CI: 8 on the host and 2 in the guest; long: 50 and 50.
 import os
 import random
 import re
+import subprocess
 import time
 
-from harness import DEVVM, LONG, Scenario, expect, say, wait_for
+from harness import DEVVM, LONG, Follow, Scenario, expect, say
 
 NUMBER = "cat /sys/module/probe/parameters/number"
 SOURCE_LINE = "int product = twice * number;"
@@ -45,7 +46,6 @@ def numbers():
 
 
 def attach(s, vm, tree):
-    log = open(os.path.join(s.base, "gdb.out"), "w+")
     with open(os.path.join(tree, "probe.c")) as f:
         line = 1 + f.read().split(SOURCE_LINE)[0].count("\n")
     script = os.path.join(s.base, "gdb.cmd")
@@ -53,17 +53,10 @@ def attach(s, vm, tree):
         f.write(f"set pagination off\nset breakpoint pending on\nbreak probe.c:{line}\n"
                 "commands\nsilent\nprintf \"HIT %d\\n\", number\ncontinue\nend\n"
                 "printf \"ARMED\\n\"\ncontinue\n")
-    gdb = s.start(DEVVM, "gdb", vm, "--batch", "--", "-x", script, cwd=tree)
-    os.set_blocking(gdb.stdout.fileno(), False)
-
-    def output():
-        log.write(gdb.stdout.read() or "")
-        log.flush()
-        with open(log.name) as f:
-            return f.read()
-
-    wait_for(lambda: "ARMED" in output(), "gdb attached", 60)
-    return output
+    gdb = Follow(s.start(DEVVM, "gdb", vm, "--batch", "--", "-x", script, cwd=tree,
+                         stderr=subprocess.STDOUT))
+    gdb.until("ARMED")
+    return gdb
 
 
 def one_edit(s, vm, tree, number, where, overlap):
@@ -80,13 +73,13 @@ def one_edit(s, vm, tree, number, where, overlap):
     expect(got == str(number), f"the module has {got}, the source {number} ({where})")
 
 
-def run(s, vm, tree, where, count, gdb_output):
+def run(s, vm, tree, where, count, gdb):
     source = numbers()
     for i in range(count):
         number = next(source)
         begin = time.monotonic()
         one_edit(s, vm, tree, number, where, overlap=i % 5 == 3)
-        wait_for(lambda: f"HIT {number}\n" in gdb_output(), f"gdb's stop with {number}", 20)
+        gdb.until(f"HIT {number}\n", 20)
         say(f"{where} {i + 1}/{count} {time.monotonic() - begin:.1f} s")
 
 
@@ -97,6 +90,6 @@ with Scenario(__file__) as s:
     s.devvm("reload-module", "probe")
     s.start(DEVVM, "exec", vm, "--", "sh", "-c",
             f"exec 3< {tree}/probe.c 4< {tree}/probe.ko; sleep 3600")
-    gdb_output = attach(s, vm, tree)
-    run(s, vm, tree, "--on-host", 50 if LONG else 8, gdb_output)
-    run(s, vm, tree, "--in-guest", 50 if LONG else 2, gdb_output)
+    gdb = attach(s, vm, tree)
+    run(s, vm, tree, "--on-host", 50 if LONG else 8, gdb)
+    run(s, vm, tree, "--in-guest", 50 if LONG else 2, gdb)
