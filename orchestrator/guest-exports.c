@@ -13,11 +13,17 @@
 
 /*
  * The guest owns its tree, but the host acts on these: a guest that could write them could run
- * programs on the host.
+ * programs on the host. (nfs/gate.c says how patterns match.)
  */
-#define TREE_OPTIONS                                                                \
-	"rw,map=root,protect=devvm.conf,protect=.git/config,protect=.git/hooks/**," \
-	"protect=.vscode/**,protect=.gdbinit,protect=.gdbearlyinit"
+#define TREE_OPTIONS                                                                   \
+	"rw,map=root,protect=devvm.conf,protect=.vscode/**,"                           \
+	"protect=.git/config*,protect=.git/hooks/**,protect=.git/commondir,"           \
+	"protect=.git/modules/**,protect=.git/worktrees/**,"                           \
+	"protect=.gdbinit,protect=.gdbearlyinit,protect=gdbinit,protect=gdbearlyinit," \
+	"protect=*-gdb.py,protect=*-gdb.gdb,protect=*-gdb.scm"
+
+/* A kernel's own gdb scripts: devvm gdb loads them. */
+#define BUILD_TREE_OPTIONS ",protect=scripts/gdb/**"
 
 #define MAX_LINKS 31 /* the agent takes 32 (guest-agent/setup.h), one is `build` */
 
@@ -78,6 +84,13 @@ static GArray *guest_mounts(const DomainSpec *spec)
 	return mounts;
 }
 
+static gboolean has_gdb_scripts(const DomainSpec *spec, const Mount *m)
+{
+	const Vm *vm = spec->vm;
+
+	return m->writable && vm->build_tree && vm->build && is_below(vm->build, m->path);
+}
+
 char **guest_export_lines(const DomainSpec *spec)
 {
 	g_autoptr(GStrvBuilder) lines = g_strv_builder_new();
@@ -88,7 +101,8 @@ char **guest_export_lines(const DomainSpec *spec)
 		const Mount *m = &g_array_index(mounts, Mount, i);
 		g_autofree char *path = encode(m->path);
 		g_autofree char *line =
-			g_strdup_printf("t%u %s %s", i, path, m->writable ? TREE_OPTIONS : "ro");
+			g_strdup_printf("t%u %s %s%s", i, path, m->writable ? TREE_OPTIONS : "ro",
+					has_gdb_scripts(spec, m) ? BUILD_TREE_OPTIONS : "");
 
 		g_strv_builder_add(lines, line);
 	}
