@@ -17,6 +17,7 @@
 #include "vm-ports.h"
 
 #define CONSOLES_KEPT 3 /* of earlier boots */
+#define READY_SLICE_MS 2000
 
 typedef struct {
 	Plan *plan;
@@ -222,6 +223,39 @@ static void undo_start(Apply *a)
 	run_dir_clean(a->plan->spec->vm->run_dir, NULL);
 }
 
+/* A kernel that panics before it knows of the panic device spins for ever: its console tells. */
+static gboolean has_panicked(const Apply *a)
+{
+	g_autofree char *text = NULL;
+	gsize size;
+
+	return g_file_get_contents(a->plan->spec->console, &text, &size, NULL) &&
+	       g_strstr_len(text, (gssize) size, "Kernel panic - not syncing");
+}
+
+/* In slices, with a look at the console after each. */
+static gboolean wait_ready(Apply *a, GError **error)
+{
+	const gint64 deadline = g_get_monotonic_time() + (gint64) a->boot_timeout_ms * 1000;
+
+	for (;;) {
+		gint64 now = g_get_monotonic_time();
+		guint slice = (guint) CLAMP((deadline - now) / 1000, 1, READY_SLICE_MS);
+		g_autoptr(GError) local = NULL;
+
+		if (link_wait_ready(a->link, slice, &local))
+			return TRUE;
+		/* Before its time is up an error is no mere lateness. */
+		if (g_get_monotonic_time() - now >= (gint64) slice * 1000 && !has_panicked(a) &&
+		    g_get_monotonic_time() < deadline)
+			continue;
+		g_propagate_error(error, g_steal_pointer(&local));
+		if (has_panicked(a))
+			g_prefix_error(error, "the guest's kernel panicked: ");
+		return FALSE;
+	}
+}
+
 static gboolean step_ready(Apply *a, GError **error)
 {
 	Vm *vm = a->plan->spec->vm;
@@ -236,7 +270,7 @@ static gboolean step_ready(Apply *a, GError **error)
 		g_propagate_error(error, g_steal_pointer(&a->keeper_error));
 		return FALSE;
 	}
-	ok = link_wait_ready(a->link, a->boot_timeout_ms, error);
+	ok = wait_ready(a, error);
 	if (ok && a->started)
 		a->times->ready = (guint) ((g_get_monotonic_time() - a->started) / 1000);
 	return ok;

@@ -19,9 +19,13 @@
 #define FORMAT_VERSION "2" /* changes when the content does for the same agent and modules */
 #define KEEP_DAYS 14	   /* an initramfs that no `up` has used for so long is removed */
 
-/* In the order in which the guest wants them: the channel first, disks last. */
-static const char *const wanted_modules[] = {"virtio_pci", "virtio_console", "virtio_net", "nfsv3",
-					     "overlay",	   "virtio_blk",     NULL};
+/*
+ * In the order in which the guest wants them: the channel first, disks last, then what tells
+ * libvirt of a panic.
+ */
+static const char *const wanted_modules[] = {
+	"virtio_pci", "virtio_console", "virtio_net",	"nfsv3",
+	"overlay",    "virtio_blk",	"pvpanic_mmio", NULL};
 
 typedef struct archive WriteArchive;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(WriteArchive, archive_write_free)
