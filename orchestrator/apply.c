@@ -57,12 +57,29 @@ static gboolean step_clean(Apply *a, GError **error)
 	return run_dir_clean(a->plan->spec->vm->run_dir, error);
 }
 
+/* The lock file may have been lost (a cleaner of /tmp); what runs keeps its port in any case. */
+static gboolean hold_running_port(Apply *a, GError **error)
+{
+	Vm *vm = a->plan->spec->vm;
+	g_autofree char *note = NULL;
+	guint got = vm_reserve_port(vm, FALSE, &a->port_hold, &note, error);
+
+	if (got && got != vm->gdb_port) {
+		g_ptr_array_add(a->notes, g_strdup_printf("%s: `devvm reboot %s` finds another",
+							  note, vm->name));
+		vm_release_ports(vm->name, NULL);
+	}
+	return got != 0;
+}
+
 static gboolean step_port(Apply *a, GError **error)
 {
 	Vm *vm = a->plan->spec->vm;
 	g_autofree char *note = NULL;
 	guint had = vm->gdb_port;
 
+	if (a->plan->running)
+		return hold_running_port(a, error);
 	vm->gdb_port = vm_reserve_port(vm, TRUE, &a->port_hold, &note, error);
 	if (!vm->gdb_port)
 		return FALSE;

@@ -124,7 +124,7 @@ DomainSpec *domain_xml_read(const char *xml, GError **error)
 	if (spec->vm->name && spec->vm->uuid && spec->vm->run_dir && spec->vm->data_dir)
 		return g_steal_pointer(&spec);
 	devvm_fail(
-		error, DEVVM_ERROR_FAILED,
+		error, DEVVM_ERROR_MISMATCH,
 		"devvm's <metadata> in the domain %s is damaged: `devvm rm --force %s` removes the "
 		"VM",
 		spec->vm->name ? spec->vm->name : "?", spec->vm->name ? spec->vm->name : "?");

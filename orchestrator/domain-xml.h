@@ -60,8 +60,9 @@ char *domain_xml_make(const char *template, const DomainSpec *spec, const char *
 		      const char *extra_name, char **digest, GError **error);
 
 /*
- * Reads a domain's XML back. NULL without an error when the domain is not devvm's. Disk sizes are
- * not in there: `bytes` is 0.
+ * Reads a domain's XML back. NULL without an error when the domain is not devvm's;
+ * DEVVM_ERROR_MISMATCH when it is, and what devvm wrote is damaged. Disk sizes are not in there:
+ * `bytes` is 0.
  */
 DomainSpec *domain_xml_read(const char *xml, GError **error);
 

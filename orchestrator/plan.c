@@ -247,6 +247,9 @@ static void make_steps(Plan *plan, const PlanFacts *f)
 		 plan->defined ? NULL : "remove the folders and what was put there");
 	if (!plan->running)
 		plan_new_run(plan, f);
+	else if (vm->gdb_port)
+		add_step(plan, STEP_PORT, g_strdup_printf("see that port %u is held", vm->gdb_port),
+			 NULL);
 	add_step(plan, STEP_STATE, g_strdup_printf("write %s/boot.state", vm->run_dir), NULL);
 	if (!plan->running)
 		add_step(plan, STEP_START, g_strdup("start the domain and its keeper"), NULL);
@@ -273,6 +276,9 @@ Plan *plan_make(const PlanFacts *f, GError **error)
 	if (!check_state(plan, f, error) || !check_paths(f, error) ||
 	    (!plan->running && (!check_memory(plan, f, error) || !check_disks(plan, f, error))))
 		return NULL;
+	if (f->existing && !plan->running && g_strcmp0(f->existing->vm->project, f->project))
+		warn(plan, g_strdup_printf("%s was the VM of %s until now, and becomes that of %s",
+					   f->name, f->existing->vm->project, f->project));
 	plan->setup = guest_setup_lines(plan->spec, f->gid, f->user, f->home, f->module_entries);
 	plan->exports = guest_export_lines(plan->spec);
 	for (gsize i = 0; f->kernel->warnings && f->kernel->warnings[i]; i++)

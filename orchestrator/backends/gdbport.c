@@ -40,6 +40,16 @@
 /* How trying for one port ended. */
 typedef enum { TAKEN, HELD, BROKEN } Attempt;
 
+static guint first_port(const GdbPortOwner *owner)
+{
+	return owner->first ? owner->first : GDBPORT_FIRST;
+}
+
+static guint last_port(const GdbPortOwner *owner)
+{
+	return first_port(owner) + GDBPORT_COUNT - 1;
+}
+
 static const char *common_folder(void)
 {
 	static const char *const folders[] = {"/run/lock", "/var/lock", "/tmp"};
@@ -299,7 +309,7 @@ guint gdbport_reserve(const GdbPortOwner *owner, guint wanted, const GArray *avo
 		if (how == HELD)
 			*note = g_strdup_printf("port %u is held by %s", wanted, holder);
 	}
-	for (guint port = GDBPORT_FIRST; how == HELD && port <= GDBPORT_LAST; port++) {
+	for (guint port = first_port(owner); how == HELD && port <= last_port(owner); port++) {
 		if (port == wanted || is_among(avoid, port))
 			continue;
 		g_clear_pointer(&holder, g_free);
@@ -308,9 +318,9 @@ guint gdbport_reserve(const GdbPortOwner *owner, guint wanted, const GArray *avo
 	}
 	if (how == HELD)
 		devvm_fail(error, DEVVM_ERROR_BUSY,
-			   "all gdb ports from %d to %d are taken: remove VMs (`devvm ls`), or use "
+			   "all gdb ports from %u to %u are taken: remove VMs (`devvm ls`), or use "
 			   "gdb = unix",
-			   GDBPORT_FIRST, GDBPORT_LAST);
+			   first_port(owner), last_port(owner));
 	close(folder);
 	return got;
 }
@@ -341,7 +351,8 @@ guint gdbport_find(const GdbPortOwner *owner)
 	int folder = open_folder(owner, NULL);
 	guint found = 0;
 
-	for (guint port = GDBPORT_FIRST; folder >= 0 && !found && port <= GDBPORT_LAST; port++) {
+	for (guint port = first_port(owner); folder >= 0 && !found && port <= last_port(owner);
+	     port++) {
 		g_autofree char *name = g_strdup_printf(PREFIX "%u", port);
 		int fd = open_own(folder, name, owner);
 
@@ -362,7 +373,7 @@ gboolean gdbport_release(const GdbPortOwner *owner, GError **error)
 
 	if (ok)
 		sweep(folder);
-	for (guint port = GDBPORT_FIRST; ok && port <= GDBPORT_LAST; port++) {
+	for (guint port = first_port(owner); ok && port <= last_port(owner); port++) {
 		g_autofree char *name = g_strdup_printf(PREFIX "%u", port);
 		int fd = open_own(folder, name, owner);
 

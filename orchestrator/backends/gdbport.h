@@ -12,10 +12,11 @@
 #include <glib.h>
 
 #define GDBPORT_FIRST 1234
-#define GDBPORT_LAST 2233
+#define GDBPORT_COUNT 1000
 
 typedef struct {
 	const char *folder; /* NULL: the host's common one */
+	guint first;	    /* of GDBPORT_COUNT ports; 0: GDBPORT_FIRST */
 	const char *scope;  /* names the libvirt connection: URI and runtime folder */
 	const char *vm, *uuid;
 	/* Is there a VM of that uuid in our scope? Files of VMs that are gone are taken over. */

@@ -2,6 +2,7 @@
 #include "verbs.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "../run-dir.h"
 #include "../util/paths.h"
@@ -25,6 +26,15 @@ static gboolean exists(const char *path)
 static gboolean remove_files(const char *name, const char *run_dir, const char *data_dir,
 			     GError **error)
 {
+	g_autofree char *run_base = g_path_get_basename(run_dir);
+	g_autofree char *data_base = g_path_get_basename(data_dir);
+
+	/* They come out of the definition, which anybody with virsh can edit. */
+	if (strcmp(run_base, name) || strcmp(data_base, name))
+		return devvm_fail(error, DEVVM_ERROR_MISMATCH,
+				  "the definition of %s names folders that devvm never made (%s, "
+				  "%s): remove them by hand, then `virsh undefine %s`",
+				  name, run_dir, data_dir, name);
 	return run_dir_clean(run_dir, error) && remove_folder(run_dir, error) &&
 	       remove_folder(data_dir, error) && vm_release_ports(name, error);
 }
@@ -45,10 +55,10 @@ static gboolean remove_vm(VmRecord *record, const VerbContext *ctx, GError **err
 	}
 	if (!vm_stop(record, TRUE, progress, error))
 		return FALSE;
-	/* The definition goes last but for the port: killed before, `rm` still finds all paths. */
+	/* The definition goes last: killed before, `rm` still finds all the paths. */
 	progress_step(progress, "remove files and definition");
-	return remove_folder(vm->data_dir, error) && virt_undefine(record->domain, error) &&
-	       remove_files(vm->name, vm->run_dir, vm->data_dir, error);
+	return remove_files(vm->name, vm->run_dir, vm->data_dir, error) &&
+	       virt_undefine(record->domain, error);
 }
 
 /* There is no domain: of a VM that was half made or half removed, files may be left. */
@@ -68,6 +78,17 @@ static gboolean remove_debris(const char *name, const VerbContext *ctx, GError *
 	return remove_files(name, run_dir, data_dir, error);
 }
 
+/* devvm made it, but somebody has damaged what it wrote into the definition. */
+static gboolean remove_damaged(const char *name, GError **error)
+{
+	g_autoptr(virDomain) domain = virt_find(name, error);
+	g_autofree char *run_dir = devvm_run_dir(name);
+	g_autofree char *data_dir = devvm_data_dir(name);
+
+	return domain && virt_destroy(domain, error) && virt_undefine(domain, error) &&
+	       remove_files(name, run_dir, data_dir, error);
+}
+
 static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **error)
 {
 	const char *name = args[0] ? args[0] : ctx->vm_option;
@@ -84,7 +105,9 @@ static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **er
 	if (!lock)
 		return FALSE;
 	record = vm_record_find(name, &local);
-	if (local)
+	if (force && !ctx->dry_run && g_error_matches(local, DEVVM_ERROR, DEVVM_ERROR_MISMATCH))
+		ok = remove_damaged(name, error);
+	else if (local)
 		g_propagate_error(error, g_steal_pointer(&local));
 	else if (record)
 		ok = remove_vm(record, ctx, error);

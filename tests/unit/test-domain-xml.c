@@ -239,7 +239,7 @@ static void test_foreign(void)
 		domain_xml_read("<domain><name>x</name><metadata><d:vm xmlns:d='" DOMAIN_XML_NS
 				"'/></metadata></domain>",
 				&error));
-	g_assert_error(error, DEVVM_ERROR, DEVVM_ERROR_FAILED);
+	g_assert_error(error, DEVVM_ERROR, DEVVM_ERROR_MISMATCH);
 }
 
 static void test_digest(void)

@@ -127,7 +127,7 @@ static void test_stopped(Fixture *f, gconstpointer data)
 
 static void test_running(Fixture *f, gconstpointer data)
 {
-	g_autoptr(Plan) first = make(f), same = NULL, changed = NULL;
+	g_autoptr(Plan) first = make(f), same = NULL, changed = NULL, with_port = NULL;
 	g_autofree char *order = NULL;
 
 	first->spec->vm->state = VM_RUNNING;
@@ -135,6 +135,11 @@ static void test_running(Fixture *f, gconstpointer data)
 	same = make(f);
 	order = kinds(same);
 	g_assert_cmpstr(order, ==, "0 7 9 "); /* folders, boot.state, wait */
+	first->spec->vm->gdb_port = 1300;
+	with_port = make(f);
+	g_free(order);
+	order = kinds(with_port);
+	g_assert_cmpstr(order, ==, "0 2 7 9 ");
 	g_assert_null(same->differences[0]);
 
 	f->config.memory *= 2;
