@@ -20,7 +20,7 @@
 
 #define READ_BYTES 4096
 #define RETRY_MS 20
-#define QMP_WAIT_MS 15000
+#define QMP_WAIT_MS 30000
 
 typedef struct {
 	QmpReply f;

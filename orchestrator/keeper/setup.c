@@ -18,7 +18,7 @@
 #define CLOCK_AFTER_MS 1000 /* a stop this long is worth setting the guest's clock */
 #define PUT_PART (16 * 1024)
 
-typedef enum { CONNECTING, EARLY, SETTING_UP, PUTTING, READY, FAILED, GOING } State;
+typedef enum { CONNECTING, SETTING_UP, PUTTING, READY, FAILED, GOING } State;
 
 struct Setup {
 	Keeper *k;
@@ -241,6 +241,25 @@ static void next_file(Setup *s)
 	send_file(s);
 }
 
+static void clock_ended(Stream *stream, gpointer owner, guint32 how, gint32 value,
+			const char *message)
+{
+	if (how != PROTO_EXITED || value != 0)
+		klog("the guest's clock was not set: %s", message ? message : "");
+}
+
+static const StreamOwner clock_ops = {on_words, no_credit, NULL, clock_ended};
+
+static void set_clock(Setup *s)
+{
+	guint8 arguments[8];
+	struct wire w = wire_over(arguments, sizeof(arguments));
+
+	wire_put_u64(&w, (guint64) g_get_real_time() * 1000);
+	streams_open(s->k->streams, TRUE, PROTO_OP_CLOCK, arguments, sizeof(arguments), &clock_ops,
+		     s);
+}
+
 /* --- What happens to the guest ---------------------------------------------------------------- */
 
 void setup_agent_here(Setup *s, guint32 state)
@@ -248,14 +267,18 @@ void setup_agent_here(Setup *s, guint32 state)
 	if (state == PROTO_AGENT_EARLY) {
 		unlink(DONE_NAME);
 		begin_setup(s);
-	} else if (access(DONE_NAME, F_OK) == 0) {
+		return;
+	}
+	/* The keeper before us was killed; or the VM was saved, and is restored. */
+	set_clock(s);
+	if (access(DONE_NAME, F_OK) == 0) {
 		s->ready_us = g_get_real_time();
 		set_state(s, READY);
-	} else {
-		s->file = 0;
-		set_state(s, PUTTING);
-		next_file(s);
+		return;
 	}
+	s->file = 0;
+	set_state(s, PUTTING);
+	next_file(s);
 }
 
 void setup_agent_gone(Setup *s)
@@ -294,25 +317,10 @@ void setup_guest_going(Setup *s)
 		set_state(s, GOING);
 }
 
-static void clock_ended(Stream *stream, gpointer owner, guint32 how, gint32 value,
-			const char *message)
-{
-	if (how != PROTO_EXITED || value != 0)
-		klog("the guest's clock was not set: %s", message ? message : "");
-}
-
-static const StreamOwner clock_ops = {on_words, no_credit, NULL, clock_ended};
-
 void setup_resumed(Setup *s, gint64 stopped_ms)
 {
-	guint8 arguments[8];
-	struct wire w = wire_over(arguments, sizeof(arguments));
-
-	if (s->state != READY || stopped_ms < CLOCK_AFTER_MS)
-		return;
-	wire_put_u64(&w, (guint64) g_get_real_time() * 1000);
-	streams_open(s->k->streams, TRUE, PROTO_OP_CLOCK, arguments, sizeof(arguments), &clock_ops,
-		     s);
+	if (s->state == READY && stopped_ms >= CLOCK_AFTER_MS)
+		set_clock(s);
 }
 
 /* --- Questions -------------------------------------------------------------------------------- */

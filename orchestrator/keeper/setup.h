@@ -24,7 +24,7 @@ gboolean setup_ready(const Setup *s);
 gboolean setup_failed(const Setup *s);
 /* How far the guest is, for the user: new string. */
 char *setup_text(const Setup *s);
-/* One word, for the status: connecting, early, setup, ready, failed, going */
+/* One word, for the status: connecting, setup, ready, failed, going */
 const char *setup_state(const Setup *s);
 /* Wall clock of the stages, 0 while not reached. */
 gint64 setup_begun_us(const Setup *s);

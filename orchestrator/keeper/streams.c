@@ -153,6 +153,11 @@ gboolean stream_signal(Stream *s, guint32 signal)
 {
 	if (signal < 1 || signal > 64)
 		return FALSE;
+	if (!s->sent) {
+		/* Nothing runs yet that could be asked: whoever waits for it is told as if. */
+		stream_end(s, PROTO_SIGNALED, (gint32) signal, "");
+		return TRUE;
+	}
 	s->signals |= G_GUINT64_CONSTANT(1) << (signal - 1);
 	channel_send(s->table->k->channel);
 	return TRUE;

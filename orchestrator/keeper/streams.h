@@ -43,7 +43,7 @@ Stream *streams_open(Streams *t, gboolean internal, guint32 op, const guint8 *ar
 /* FALSE when the owner breaks the protocol: beyond the window, after the end, too much credit. */
 gboolean stream_input(Stream *s, const guint8 *bytes, gsize n); /* n = 0: end of file */
 gboolean stream_credit(Stream *s, guint32 n);
-gboolean stream_signal(Stream *s, guint32 signal);
+gboolean stream_signal(Stream *s, guint32 signal); /* may end it, when it waits to be sent */
 void stream_winsize(Stream *s, guint32 rows, guint32 columns);
 /* The owner is gone: none of its functions is called any more. */
 void stream_cancel(Stream *s);

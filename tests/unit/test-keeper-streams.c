@@ -309,6 +309,19 @@ static void stopped_guest_is_told(Fixture *f, gconstpointer unused)
 	end(&quick);
 }
 
+/* ^C while it waits for the guest. */
+static void waiting_command_can_be_ended(Fixture *f, gconstpointer unused)
+{
+	Owner o = {0};
+
+	ready = FALSE;
+	g_assert_true(stream_signal(open_one(f, &o, PROTO_OP_EXEC), 2));
+	g_assert_cmpuint(o.how, ==, PROTO_SIGNALED);
+	g_assert_cmpint(o.value, ==, 2);
+	g_assert_cmpuint(streams_count(f->t), ==, 0);
+	end(&o);
+}
+
 static void guest_that_failed_is_told(Fixture *f, gconstpointer unused)
 {
 	Owner o = {0};
@@ -394,6 +407,7 @@ int main(int argc, char **argv)
 	ADD("floods", floods_of_small_things);
 	ADD("cancel", cancelled_output_is_dropped);
 	ADD("stopped", stopped_guest_is_told);
+	ADD("waiting-can-be-ended", waiting_command_can_be_ended);
 	ADD("failed-guest", guest_that_failed_is_told);
 	ADD("session-lost", lost_session_ends_what_was_sent);
 	ADD("full", table_has_an_end);

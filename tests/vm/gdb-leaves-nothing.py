@@ -10,11 +10,6 @@ from harness import DEVVM, Scenario, expect, expect_in, wait_for
 BREAK = "break __do_sys_newuname"
 
 
-def gdb_client(s, vm):
-    """The gdb that the keeper serves."""
-    return s.status(vm).get("gdb_client")
-
-
 def runs(s, vm):
     """No breakpoint stops it: uname is answered twice."""
     return all(s.devvm("exec", vm, "--", "uname", "-r", status=None).status == 0
@@ -48,13 +43,16 @@ with Scenario(__file__) as s:
                   "-ex", "python import time; gdb.flush(); time.sleep(100)")
     wait_for(lambda: "set" in gdb.stdout.readline(), "the breakpoint", 60)
     wait_for(lambda: s.devvm("exec", vm, "--", "true", status=None).status == 0, "continue", 20)
-    command = s.start(DEVVM, "exec", vm, "--", "uname", "-r")
+    # under a terminal of its own, so that it is told why nothing happens
+    command = s.start("script", "-qec", f"{DEVVM} exec {vm} -- uname -r", "/dev/null")
     wait_for(lambda: "hit" in gdb.stdout.readline(), "the breakpoint is hit", 60)
     told = s.devvm("exec", vm, "--", "true", status=7)
     expect_in("gdb", told.err, "a new command is told")
+    wait_for(lambda: "stopped in gdb" in command.stdout.readline(), "a note", 20)
     expect(command.poll() is None, "the one that hit the breakpoint waits")
     os.kill(s.keeper_pid(vm), signal.SIGKILL)
     expect(command.wait(20) == 255, f"it ends as lost: {command.returncode}")
+    expect_in("keeper was lost", command.stdout.read(), "and says so")
     wait_for(lambda: runs(s, vm), "the next keeper mends it", 20)
     gdb.kill()
     gdb.wait(20)
