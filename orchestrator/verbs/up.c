@@ -5,10 +5,20 @@
 #include "../vm-lock.h"
 #include "vm-start.h"
 
+/* Of a VM that did not come to be, nothing stays: not its lock's file either. */
+static void drop_unused_lock(VmLock *lock, const char *name)
+{
+	g_autofree char *run_dir = devvm_run_dir(name);
+
+	if (!g_file_test(run_dir, G_FILE_TEST_EXISTS))
+		vm_lock_remove(lock);
+}
+
 static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **error)
 {
 	const char *name = args[0] ? args[0] : ctx->vm_option;
 	g_autoptr(VmLock) lock = NULL;
+	gboolean ok;
 
 	if (!name)
 		return devvm_fail(error, DEVVM_ERROR_USAGE,
@@ -16,7 +26,12 @@ static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **er
 	if (!devvm_vm_name_ok(name, error))
 		return FALSE;
 	lock = vm_lock(name, ctx->quiet, error);
-	return lock && vm_start(ctx, name, START_AS_IT_IS, error);
+	if (!lock)
+		return FALSE;
+	ok = vm_start(ctx, name, START_AS_IT_IS, error);
+	if (!ok || ctx->dry_run)
+		drop_unused_lock(lock, name);
+	return ok;
 }
 
 const Verb verb_up = {
