@@ -254,7 +254,9 @@ bool mount_nfs(const struct setup *s, const char *export_name, const char *where
 	       const char *options, unsigned long flags, struct step_error *e);
 
 /* --- devices.c --- */
-void devices_coldplug(const char *release); /* links and nodes that udev would make */
+void devices_coldplug(void); /* names and links that udev would make */
+/* Nodes that load their module when opened, from a modules.devname. */
+void devices_static_nodes(const char *list);
 void devices_listen(struct agent *a);
 void devices_event(struct agent *a);
 

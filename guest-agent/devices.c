@@ -72,13 +72,11 @@ static void make_static_node(const char *line)
 	mknod(path, (type == 'b' ? S_IFBLK : S_IFCHR) | 0600, makedev(major_number, minor_number));
 }
 
-static void make_static_nodes(const char *release)
+void devices_static_nodes(const char *list)
 {
-	char path[300], line[256];
-	FILE *f;
+	char line[256];
+	FILE *f = fopen(list, "re");
 
-	snprintf(path, sizeof(path), "/lib/modules/%s/modules.devname", release);
-	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (line[0] != '#')
 			make_static_node(line);
@@ -86,7 +84,7 @@ static void make_static_nodes(const char *release)
 		fclose(f);
 }
 
-void devices_coldplug(const char *release)
+void devices_coldplug(void)
 {
 	static const char *const links[][2] = {{"/proc/self/fd", "/dev/fd"},
 					       {"/proc/self/fd/0", "/dev/stdin"},
@@ -97,8 +95,6 @@ void devices_coldplug(const char *release)
 		if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST)
 			say_errno("cannot make %s", links[i][1]);
 	link_disks();
-	if (release)
-		make_static_nodes(release);
 }
 
 void devices_listen(struct agent *a)

@@ -10,6 +10,7 @@
 #include "agent.h"
 
 #define MODULE_LIST "/devvm/modules"
+#define NODE_LIST "/devvm/modules.devname"
 
 static void mount_kernel_fs(const char *type, const char *where, unsigned long flags)
 {
@@ -67,6 +68,7 @@ void early_load_modules(struct agent *a)
 		close_fd(&fds[0]);
 		load_listed();
 		net_loopback();
+		devices_static_nodes(NODE_LIST);
 		_exit(0);
 	}
 	close_fd(&fds[1]);

@@ -59,7 +59,7 @@ bool mount_nfs(const struct setup *s, const char *export_name, const char *where
 	snprintf(source, sizeof(source), "%s:/%s/%s", s->nfs_server, s->nfs_token, export_name);
 	snprintf(data, sizeof(data),
 		 "vers=3,proto=tcp,nolock,hard,noresvport,port=%u,mountport=%u,mountproto=tcp,"
-		 "mountvers=3,addr=%s,%s",
+		 "mountvers=3,noacl,addr=%s,%s",
 		 s->nfs_port, s->nfs_port, s->nfs_server, options);
 	if (mount(source, where, "nfs", flags, data) < 0)
 		return step_fail(e, "cannot mount the host's export \"%s\" on %s over NFS",

@@ -124,6 +124,27 @@ static void make_links(const struct setup *s)
 				s->links[i].path, strerror(errno));
 }
 
+/*
+ * The host's loader, C library and PATH, into the caches, while the setup waits for the server and
+ * the host for the setup: a first command 40 ms later takes 109 ms instead of 196. Nobody waits for
+ * it; PID 1 reaps it.
+ */
+static void warm_up(int null)
+{
+	static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+					      "/usr/bin"};
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return;
+	for (int fd = 0; fd <= 2; fd++) /* SETUP's own end must not wait for it */
+		dup2(null, fd);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		(void) !access(folders[i], X_OK);
+	execl("/bin/sh", "sh", "-c", ":", NULL);
+	_exit(127);
+}
+
 static void check(bool ok, const struct step_error *e)
 {
 	if (!ok)
@@ -146,12 +167,14 @@ void op_setup_run(struct agent *a, struct wire *args)
 	if (s->root_export)
 		check(root_switch(s, &e), &e);
 	step("root");
+	if (s->root_export)
+		warm_up(a->null);
 	mounts_kernel();
 	step("kernel-mounts");
 	for (unsigned i = 0; i < s->n_trees; i++)
 		check(mounts_tree(s, &s->trees[i], false, &e), &e);
 	step("trees");
 	make_links(s);
-	devices_coldplug(s->release);
+	devices_coldplug();
 	step("links");
 }

@@ -16,7 +16,7 @@
 #include "util/error.h"
 #include "util/paths.h"
 
-#define FORMAT_VERSION "2" /* changes when the content does for the same agent and modules */
+#define FORMAT_VERSION "3" /* changes when the content does for the same agent and modules */
 #define KEEP_DAYS 14	   /* an initramfs that no `up` has used for so long is removed */
 
 /*
@@ -113,7 +113,22 @@ static gboolean add_modules(struct archive *archive, GPtrArray *modules, GError 
 	return add(archive, "devvm/modules", AE_IFREG, 0644, text, error);
 }
 
-static gboolean write_archive(int fd, GBytes *agent, GPtrArray *modules, GError **error)
+/* Which device nodes load a module when opened; read here, not over NFS. */
+static gboolean add_devname(struct archive *archive, const char *folder, GError **error)
+{
+	g_autofree char *path = g_build_filename(folder, "modules.devname", NULL);
+	g_autoptr(GBytes) data = NULL;
+	char *content;
+	gsize size;
+
+	if (!g_file_get_contents(path, &content, &size, NULL))
+		return TRUE;
+	data = g_bytes_new_take(content, size);
+	return add(archive, "devvm/modules.devname", AE_IFREG, 0644, data, error);
+}
+
+static gboolean write_archive(int fd, const Kernel *kernel, GBytes *agent, GPtrArray *modules,
+			      GError **error)
 {
 	static const char *const folders[] = {"dev", "proc", "sys", "devvm"};
 	g_autoptr(WriteArchive) archive = archive_write_new();
@@ -128,7 +143,7 @@ static gboolean write_archive(int fd, GBytes *agent, GPtrArray *modules, GError 
 			return FALSE;
 	if (!add(archive, "dev/console", AE_IFCHR, 0600, NULL, error) ||
 	    !add(archive, "init", AE_IFREG, 0755, agent, error) ||
-	    !add_modules(archive, modules, error))
+	    !add_devname(archive, kernel->modules, error) || !add_modules(archive, modules, error))
 		return FALSE;
 	if (archive_write_close(archive) != ARCHIVE_OK)
 		return write_error(error, archive);
@@ -136,7 +151,8 @@ static gboolean write_archive(int fd, GBytes *agent, GPtrArray *modules, GError 
 }
 
 /* Whole under its name, or not there: several `up` may make the same one at once. */
-static gboolean write_file(const char *path, GBytes *agent, GPtrArray *modules, GError **error)
+static gboolean write_file(const char *path, const Kernel *kernel, GBytes *agent,
+			   GPtrArray *modules, GError **error)
 {
 	g_autofree char *temporary = g_strconcat(path, ".XXXXXX", NULL);
 	int fd = g_mkstemp_full(temporary, O_RDWR | O_CLOEXEC, 0600);
@@ -145,7 +161,7 @@ static gboolean write_file(const char *path, GBytes *agent, GPtrArray *modules, 
 	if (fd < 0)
 		return devvm_fail_errno(error, DEVVM_ERROR_FAILED, errno, "cannot write %s",
 					temporary);
-	ok = write_archive(fd, agent, modules, error);
+	ok = write_archive(fd, kernel, agent, modules, error);
 	if (!ok)
 		g_prefix_error(error, "cannot make %s: ", path);
 	if (close(fd) < 0 && ok)
@@ -199,7 +215,7 @@ char *initramfs_make(const Kernel *kernel, const char *agent_path, GError **erro
 	path = g_build_filename(folder, name, NULL);
 	if (g_utime(path, NULL) == 0) /* there already */
 		return g_steal_pointer(&path);
-	if (!write_file(path, agent, modules, error))
+	if (!write_file(path, kernel, agent, modules, error))
 		return NULL;
 	prune(folder);
 	return g_steal_pointer(&path);
