@@ -7,6 +7,7 @@
 /*
  * The path of an initramfs for `kernel`, made if the cache has none for exactly this agent and
  * these modules (named by content). The guest needs: virtio_pci, virtio_net, virtio_console,
- * virtio_blk, nfs v3, overlay, pvpanic: what of them is not built in, with dependencies, in loading order.
+ * virtio_blk, nfs v3, overlay, pvpanic: what of them is not built in, with dependencies, in loading
+ * order.
  */
 char *initramfs_make(const Kernel *kernel, const char *agent_path, GError **error);
