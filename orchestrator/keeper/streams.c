@@ -13,8 +13,9 @@
 
 #define CHECK_MS 100	    /* how often waiting operations are looked at */
 #define WAIT_READY_MS 30000 /* how long an operation waits for a guest that boots */
-#define STOP_GRACE_MS 300   /* a stop shorter than this (a symbol loader's) fails nothing */
-#define STOP_NOTE_MS 2000   /* after this, running operations are told why nothing happens */
+#define STOP_GRACE_MS \
+	1000 /* a stop shorter than this (a symbol loader's, on a busy host) fails nothing */
+#define STOP_NOTE_MS 2000 /* after this, running operations are told why nothing happens */
 
 struct Stream {
 	Streams *table;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # deadline: 2400
+# alone
 """No stale build, ever: each edit made just before a reload is in the module that is loaded.
 
 Edits in place and by rename, of the same size and not, some while the build before still compiles,
