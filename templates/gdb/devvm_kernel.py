@@ -248,7 +248,8 @@ class Kernel:
             raise LayoutError(self.no_sections)
         attrs = self.word(module.data, self._at["sect_attrs"])
         if not attrs:
-            raise GuestError("%s has no section addresses (kernel without sysfs?)" % module.name)
+            raise GuestError("%s: no symbols: the guest's kernel kept no section addresses "
+                             "of it (/sys/module/%s/sections)" % (module.name, module.name))
         count = self._count(attrs)
         data = self.read(attrs + self._sect_array, count * self._sect_entry)
         for start in range(0, count * self._sect_entry, self._sect_entry):

@@ -413,7 +413,12 @@ class Loader:
         module = self.kernel.module_at(address)
         if module.state == "MODULE_STATE_UNFORMED":
             return
-        self.kernel.fill(module)
+        try:
+            self.kernel.fill(module)
+        except GuestError:
+            if self.registry.knows(module.name):
+                raise
+            return  # none of the project's: nobody asked for its symbols
         old = self.loaded.get(address)
         if old:
             same = old.build_id == module.build_id and old.name == module.name

@@ -115,6 +115,11 @@ class Registry:
             self._scan()
         return self._index.get(name, [])
 
+    def knows(self, name):
+        """TRUE when the host has a file for a module of that name, of whatever build."""
+        name = plain_name(name)
+        return name in self.modules or bool(self._candidates(name, False))
+
     def _by_build_id(self, name, build_id):
         if not build_id:
             return
