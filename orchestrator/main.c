@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "util/paths.h"
+#include "util/printable.h"
 #include "verbs/verbs.h"
 
 static const Verb *find_verb(const char *name)
@@ -324,7 +325,10 @@ int main(int argc, char **argv)
 		return DEVVM_ERROR_USAGE;
 	}
 	if (!run_verb(verb, argv + 2, &status, &error)) {
-		fprintf(stderr, "devvm %s: %s\n", verb->name, error->message);
+		/* It may quote the guest. */
+		g_autofree char *message = printable(error->message);
+
+		fprintf(stderr, "devvm %s: %s\n", verb->name, message);
 		return devvm_exit_status(error);
 	}
 	if (fflush(stdout) == EOF && errno != EPIPE) {

@@ -15,7 +15,7 @@
  */
 #define CMDLINE                                                                                    \
 	"console=ttyS0 quiet nokaslr 8250.nr_uarts=1 i8042.noaux i8042.nokbd random.trust_cpu=on " \
-	"cryptomgr.notests no_timer_check rcupdate.rcu_expedited=1 mitigations=off"
+	"cryptomgr.notests no_timer_check rcupdate.rcu_expedited=1"
 
 #define LONGEST_SOCKET "keeper.sock" /* in the runtime folder */
 #define MIN_DISK_FREE (64ull << 20)  /* for consoles, logs, state */

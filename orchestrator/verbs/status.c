@@ -6,6 +6,7 @@
 
 #include "../backends/link.h"
 #include "../guest-exports.h"
+#include "../util/printable.h"
 #include "../util/size.h"
 #include "vm-live.h"
 
@@ -66,6 +67,7 @@ static char *boot_split(const Vm *vm, GHashTable *keeper)
 static char *agent_text(GHashTable *keeper)
 {
 	const char *state, *version, *text;
+	g_autofree char *said = NULL;
 
 	if (!keeper)
 		return NULL;
@@ -74,8 +76,9 @@ static char *agent_text(GHashTable *keeper)
 	text = g_hash_table_lookup(keeper, "agent-error");
 	if (!text)
 		text = g_hash_table_lookup(keeper, "agent-text");
-	return g_strdup_printf("%s%s%s%s%s", state ? state : "unknown", version ? ", version " : "",
+	said = g_strdup_printf("%s%s%s%s%s", state ? state : "unknown", version ? ", version " : "",
 			       version ? version : "", text ? ": " : "", text ? text : "");
+	return printable(said); /* the guest's words */
 }
 
 static char *server_text(const Vm *vm, GHashTable *keeper)

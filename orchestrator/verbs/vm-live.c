@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../backends/link.h"
+#include "../util/printable.h"
 
 const char *vm_record_state_name(const VmRecord *record)
 {
@@ -69,7 +70,7 @@ char *vm_live_modules(const Vm *vm)
 {
 	g_autofree char *socket = g_build_filename(vm->run_dir, "keeper.sock", NULL);
 	g_autoptr(Link) link = NULL;
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *names = NULL;
 	gsize size;
 
 	if (!g_file_test(socket, G_FILE_TEST_EXISTS))
@@ -78,7 +79,8 @@ char *vm_live_modules(const Vm *vm)
 	if (!link || !link_wait_ready(link, 300, NULL))
 		return NULL;
 	text = link_get(link, "/proc/modules", &size, NULL);
-	return text ? project_modules(vm, text) : NULL;
+	names = text ? project_modules(vm, text) : NULL;
+	return printable(names);
 }
 
 void vm_json(Json *json, const VmRecord *record)
