@@ -17,6 +17,8 @@ typedef struct _Link Link;
 Link *link_open(const Vm *vm, GError **error);
 void link_close(Link *link);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Link, link_close)
+/* Of the VM; owned by the link. */
+const char *link_vm_name(const Link *link);
 
 /* Until the agent is READY; an error says how far the guest got, with the console's last lines. */
 gboolean link_wait_ready(Link *link, guint timeout_ms, GError **error);
