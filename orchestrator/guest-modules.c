@@ -17,14 +17,14 @@ GHashTable *guest_modules(Link *link, GError **error)
 /* --- Who uses it. ---------------------------------------------------------------------------- */
 
 /* "mount\tSOURCE\tDIR\tFSTYPE" and the like (link_users) as a line for people; NULL: leave out. */
-static char *user_line(const char *line)
+static char *user_line(const char *vm, const char *line)
 {
 	g_auto(GStrv) f = g_strsplit(line, "\t", -1);
 	guint n = g_strv_length(f);
 
 	if (n >= 4 && !strcmp(f[0], "mount"))
-		return g_strdup_printf("mounted: %s on %s (%s): devvm exec -- umount %s", f[1],
-				       f[2], f[3], f[2]);
+		return g_strdup_printf("mounted: %s on %s (%s): devvm exec %s -- umount %s", f[1],
+				       f[2], f[3], vm, f[2]);
 	if (n >= 5 && !strcmp(f[0], "process"))
 		return g_strdup_printf("process %s (%s): %s %s", f[1], f[2], f[3], f[4]);
 	if (n >= 2 && !strcmp(f[0], "module"))
@@ -59,7 +59,7 @@ static gboolean fail_in_use(Link *link, const char *name, GError **error)
 	gboolean known = FALSE;
 
 	for (gsize i = 0; lines && lines[i]; i++) {
-		g_autofree char *line = user_line(lines[i]);
+		g_autofree char *line = user_line(link_vm_name(link), lines[i]);
 
 		if (line) {
 			g_string_append_printf(text, "\n  %s", line);
@@ -214,9 +214,9 @@ gboolean guest_modules_verify(Link *link, const ModInfo *info, GError **error)
 	return devvm_fail(
 		error, DEVVM_ERROR_MISMATCH,
 		"the %s that is loaded now is not the one that was built: its %s is %s, that "
-		"of the .ko is %s: `devvm exec -- modinfo -n %s` shows which file modprobe "
-		"takes",
-		info->name, what, has, want, info->name);
+		"of the .ko is %s: `devvm exec %s -- modinfo -n %s` shows which file "
+		"modprobe takes",
+		info->name, what, has, want, link_vm_name(link), info->name);
 }
 
 gboolean guest_modules_run(Link *link, char **commands, const char *key, GError **error)

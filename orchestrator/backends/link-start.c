@@ -130,3 +130,8 @@ void link_close(Link *link)
 	g_free(link->data_dir);
 	g_free(link);
 }
+
+const char *link_vm_name(const Link *link)
+{
+	return link->name;
+}
