@@ -76,6 +76,9 @@ linux-image-$flavour-dbg   its vmlinux with debug information
 linux-headers-$flavour     module builds
 linux-source-$KERNEL_SERIES               demo and tests: nilfs2, drivers/md and others as module trees
 xz-utils                       unpacks linux-source
+flex                           tests: a kernel is built
+bison                          tests: a kernel is built
+bc                             tests: a kernel is built
 nilfs-tools                    demo and tests: mkfs.nilfs2, mount.nilfs2
 git                            demo and tests: module trees
 libnfs-dev                     tests: looks at an export as a guest would

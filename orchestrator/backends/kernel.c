@@ -10,8 +10,10 @@
 #include "kernel-require.h"
 #include "kernel-tree.h"
 #include "util/error.h"
+#include "util/paths.h"
 
 #define TREE_IMAGE "arch/x86/boot/bzImage"
+#define TREE_MAKE "make -j bzImage modules"
 
 void kernel_free(Kernel *kernel)
 {
@@ -246,33 +248,40 @@ static char *first_line(const char *folder, const char *name)
 	return g_strstrip(text);
 }
 
+static gboolean fail_not_built(const char *tree, const char *lacks, const char *make,
+			       GError **error)
+{
+	return devvm_fail(error, DEVVM_ERROR_NOT_FOUND,
+			  "the kernel tree %s is not built, it has no %s: run there: %s", tree,
+			  lacks, make);
+}
+
 static gboolean check_tree(const char *spec, const char *tree, GError **error)
 {
-	static const struct {
-		const char *name, *make;
-	} parts[] = {
-		{"Makefile", NULL},
-		{".config", "make defconfig kvm_guest.config (or your own), then make"},
-		{"include/config/kernel.release", "make -j bzImage modules"},
-		{TREE_IMAGE, "make -j bzImage modules"},
-	};
+	static const char *const products[] = {"include/config/kernel.release", TREE_IMAGE};
+	g_autofree char *makefile = tree ? existing(tree, "Makefile") : NULL;
+	g_autofree char *config = tree ? existing(tree, ".config") : NULL;
 
 	if (!tree)
 		return devvm_fail_errno(error, DEVVM_ERROR_NOT_FOUND, errno, "kernel tree %s",
 					spec);
-	for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
-		g_autofree char *path = existing(tree, "%s", parts[i].name);
+	if (!makefile)
+		return devvm_fail(error, DEVVM_ERROR_NOT_FOUND,
+				  "%s is no kernel build tree: it has no Makefile", tree);
+	if (!config) {
+		g_autofree char *ours = devvm_data_file("kernel/debug.config");
+		g_autofree char *make =
+			g_strdup_printf("make KCONFIG_ALLCONFIG=%s allnoconfig (or take a config "
+					"of your own), then %s",
+					ours, TREE_MAKE);
 
-		if (!path && !parts[i].make)
-			return devvm_fail(error, DEVVM_ERROR_NOT_FOUND,
-					  "%s is no kernel build tree: it has no %s", tree,
-					  parts[i].name);
+		return fail_not_built(tree, ".config", make, error);
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(products); i++) {
+		g_autofree char *path = existing(tree, "%s", products[i]);
+
 		if (!path)
-			return devvm_fail(
-				error, DEVVM_ERROR_NOT_FOUND,
-				"the kernel tree %s is not built, it has no %s: run there: "
-				"%s",
-				tree, parts[i].name, parts[i].make);
+			return fail_not_built(tree, products[i], TREE_MAKE, error);
 	}
 	return TRUE;
 }
