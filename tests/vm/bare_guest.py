@@ -108,7 +108,10 @@ class Guest:
                 time.sleep(0.02)
 
     def wait_ready(self):
+        """The shell is there, and stays on the first CPU with all that it starts: gdb's threads are
+        CPUs, and a finish or next does not follow a task that moves to another one."""
         self._until(rb"READY", DEADLINE)
+        self.run("taskset -p 1 $$ >/dev/null")
 
     def _until(self, pattern, deadline):
         """The first match of PATTERN in what the shell says; what is before it is dropped."""

@@ -209,6 +209,10 @@ def failed_init(lab, guest):
     expect(guest.running(), "no breakpoint of the killed gdb is left")
 
 
+WAYS_ON = (("finish", "next", "next"), ("finish", "until"),
+           ("finish", "tbreak msleep", "continue", "finish"))
+
+
 def finish_under_reloads(lab, guest, rounds):
     """finish, next, until and up, while other modules come and go on the other CPU."""
     guest.put(lab.stripped("dvdata"), "/tmp/dvdata.ko")
@@ -216,13 +220,13 @@ def finish_under_reloads(lab, guest, rounds):
     gdb = lab.gdb(guest)
     gdb.do("break probe_calc", "break probe_exit")
     mark = gdb.start("continue")
-    guest.run("(while :; do insmod /tmp/dvdata.ko; rmmod dvdata; done) >/dev/null 2>&1 & true")
+    guest.run("taskset 2 sh -c 'while :; do insmod /tmp/dvdata.ko; rmmod dvdata; done' "
+              ">/dev/null 2>&1 & echo $! >/tmp/churn")
     work = guest.start(f"echo {1000 + rounds} >{POKE}; rmmod dvprobe; insmod /tmp/dvprobe.ko; "
                        f"echo 5 >{POKE}")
     gdb.wait(mark)
     for number in range(rounds - 1):
-        text = gdb.do(*(("finish", "next", "next"), ("finish", "until"), ("up", "finish"))[number % 3]
-                      if number % 3 != 2 else ("finish", "tbreak msleep", "continue", "finish"))
+        text = gdb.do(*WAYS_ON[number % 3])
         if number % 3 == 0:
             expect_in("Value returned is", text, "finish ends where it must")
         text = gdb.do("continue")
@@ -235,7 +239,7 @@ def finish_under_reloads(lab, guest, rounds):
     gdb.do("delete")
     mark = gdb.start("continue")
     guest.wait(work)
-    guest.run("kill %1 2>/dev/null; kill $!; true")
+    guest.run("kill $(cat /tmp/churn)")
     gdb.interrupt(mark)
     check_clean(gdb.log)
     gdb.quit()
