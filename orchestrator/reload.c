@@ -32,6 +32,19 @@ void reload_plan_free(ReloadPlan *plan)
 	g_free(plan);
 }
 
+/* The guest's /etc is the host's. */
+static gboolean check_override(const ReloadPlan *plan, GError **error)
+{
+	g_autofree char *command = modinfo_install_override(plan->name);
+
+	if (!command)
+		return TRUE;
+	return devvm_fail(error, DEVVM_ERROR_CONFIG,
+			  "modprobe is configured to run '%s' instead of loading %s: `grep -r %s "
+			  "/etc/modprobe.d` shows where; take that line out",
+			  command, plan->name, plan->name);
+}
+
 ReloadPlan *reload_plan(const Vm *vm, const Config *config, const char *name,
 			const ReloadOptions *options, GError **error)
 {
@@ -56,6 +69,8 @@ ReloadPlan *reload_plan(const Vm *vm, const Config *config, const char *name,
 			plan->name, vm->release);
 		return NULL;
 	}
+	if (!check_override(plan, error))
+		return NULL;
 	place = modfind(name, vm->trees, plan->module, error);
 	plan->build = place ? modbuild_plan(vm, place, plan->options.where, error) : NULL;
 	return plan->build ? g_steal_pointer(&plan) : NULL;
@@ -484,17 +499,30 @@ static gint64 lap(gint64 *at)
 	return took;
 }
 
+/* Whoever reads that a build failed wants to know what runs in the guest now. */
+static gboolean fail_build(GError *cause, GError **error)
+{
+	if (cause->code == DEVVM_ERROR_BUILD) {
+		g_autofree char *old = cause->message;
+
+		cause->message = g_strconcat(g_strchomp(old), "\nnothing was unloaded", NULL);
+	}
+	g_propagate_error(error, cause);
+	return FALSE;
+}
+
 gboolean reload_execute(const ReloadPlan *plan, Link *link, ReloadReport *report, GError **error)
 {
 	g_auto(Run) run = {.plan = plan, .link = link, .report = report};
 	gint64 start = g_get_monotonic_time(), at = start;
 	g_autofree char *log = link_kernel_log(link, 0, &run.log_start, error);
+	GError *cause = NULL;
 
 	if (!log)
 		return FALSE;
-	run.built = modbuild_run(plan->build, link, plan->options.out_fd, error);
+	run.built = modbuild_run(plan->build, link, plan->options.out_fd, &cause);
 	if (!run.built)
-		return FALSE;
+		return fail_build(g_steal_pointer(&cause), error);
 	report->rounds = run.built->rounds;
 	report->built = run.built->us;
 	if (!look_at_guest(&run, error) || !check_holders(&run, error) || !prepare(&run, error))

@@ -328,7 +328,8 @@ static char *guest_script(const BuildPlan *plan)
 		quoted_ko ? g_strdup_printf("sync -- %s", quoted_ko) : g_strdup("sync");
 	g_autofree char *id = g_compute_checksum_for_string(G_CHECKSUM_SHA1, plan->root, -1);
 
-	return g_strdup_printf("exec 9>/run/devvm-build-%.12s.lock && flock -w 60 9 || exit 75\n"
+	return g_strdup_printf("exec 9>/run/devvm-build-%.12s.lock && { flock -w 60 9 || "
+			       "{ echo 'another build goes on in this folder' >&2; exit 75; }; }\n"
 			       "( %s\n) && %s",
 			       id, plan->command, flush);
 }

@@ -266,6 +266,27 @@ gboolean modinfo_is_builtin(const char *modules, const char *name)
 	return FALSE;
 }
 
+char *modinfo_install_override(const char *name)
+{
+	struct kmod_ctx *kmod = kmod_new(NULL, NULL);
+	struct kmod_config_iter *iter = kmod ? kmod_config_get_install_commands(kmod) : NULL;
+	char *command = NULL;
+
+	while (iter && !command && kmod_config_iter_next(iter)) {
+		g_autofree char *key = modinfo_plain_name(kmod_config_iter_get_key(iter));
+		const char *value = kmod_config_iter_get_value(iter);
+
+		if (!strcmp(key, name) && value && !strstr(value, "modprobe") &&
+		    !strstr(value, "insmod"))
+			command = g_strdup(value);
+	}
+	if (iter)
+		kmod_config_iter_free_iter(iter);
+	if (kmod)
+		kmod_unref(kmod);
+	return command;
+}
+
 GBytes *modinfo_strip(const char *path, GError **error)
 {
 	g_autofree char *out = NULL;

@@ -39,6 +39,12 @@ char *modinfo_kernel_vermagic(const char *modules, GError **error);
 /* TRUE when modules.builtin of the kernel's folder lists `name`. */
 gboolean modinfo_is_builtin(const char *modules, const char *name);
 
+/*
+ * The command that modprobe's configuration on this host runs instead of loading `name`, when that
+ * command does not load it itself ("install NAME /bin/false"); else NULL.
+ */
+char *modinfo_install_override(const char *name);
+
 /* The bytes of a .ko without its debug sections, as the guest gets it: everything that the kernel
  * loads, and the symbols, are as they were. */
 GBytes *modinfo_strip(const char *path, GError **error);

@@ -13,10 +13,11 @@ from harness import LONG, Scenario, expect, say, skip
 
 BUILD_DEADLINE = 1200
 TREES = (
-    # folder, the module that pulls the others in, the one in the middle, its source, its holders
-    ("drivers/md", "dm-thin-pool", "dm-persistent-data", "persistent-data/dm-block-manager.c",
-     {"dm_thin_pool"}),
-    ("net/netfilter", "nft_masq", "nf_nat", "nf_nat_core.c", {"nft_masq"}),
+    # folder, a folder beside it whose headers it includes, the module that pulls the others in, the
+    # one in the middle, its source, its holders
+    ("drivers/md", None, "dm-thin-pool", "dm-persistent-data",
+     "persistent-data/dm-block-manager.c", {"dm_thin_pool"}),
+    ("net/netfilter", "net/bridge", "nft_masq", "nf_nat", "nf_nat_core.c", {"nft_masq"}),
 )
 
 
@@ -26,7 +27,12 @@ def mark(path):
         f.write('\nstatic const char devvm_mark[] __used = "devvm-mark";\n')
 
 
-def check(s, folder, top, middle, source, holders):
+def check(s, folder, beside, top, middle, source, holders):
+    home = s.work
+    if beside:
+        os.mkdir(os.path.join(home, "beside"))
+        s.work = os.path.join(home, "beside")
+        s.source_tree(beside)
     s.work = tree = s.source_tree(folder)
     vm = s.new_vm()
     s.devvm("up", vm)
@@ -48,7 +54,7 @@ def check(s, folder, top, middle, source, holders):
     expect(sorted(x.split()[0] for x in before.splitlines()) ==
            sorted(x.split()[0] for x in after.splitlines()), "the same modules are in")
     s.devvm("rm", "--force", vm)
-    s.work = os.path.dirname(tree)
+    s.work = home
 
 
 if not LONG:
