@@ -7,14 +7,13 @@
 #include "link-private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "util/paths.h"
+#include "util/unix-connect.h"
 
 #define START_MS 10000 /* for a keeper to come up, or one that is ending to be gone */
 #define AGAIN_US 20000 /* between two looks */
@@ -22,23 +21,9 @@
 /* A connected socket, or -errno. */
 static int connect_keeper(const char *run_dir)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int dir = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, saved;
+	g_autofree char *path = g_build_filename(run_dir, "keeper.sock", NULL);
 
-	if (dir < 0)
-		return -errno;
-	/* By way of the folder's fd, because sun_path is short. */
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/keeper.sock", dir);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *) &a, sizeof(a)) == 0) {
-		close(dir);
-		return fd;
-	}
-	saved = errno;
-	if (fd >= 0)
-		close(fd);
-	close(dir);
-	return -saved;
+	return unix_connect(path, 0);
 }
 
 static gboolean start_keeper(const Link *link, GError **error)

@@ -12,6 +12,7 @@
 #include "setup.h"
 #include "streams.h"
 #include "util/frames.h"
+#include "util/unix-connect.h"
 #include "watch.h"
 
 #define RETRY_MIN_MS 50
@@ -257,7 +258,7 @@ static void retry_later(Channel *c)
 static void try_connect(Channel *c)
 {
 	int size = SEND_BUFFER;
-	int fd = keeper_connect_unix(c->k->boot->agent_socket);
+	int fd = unix_connect(c->k->boot->agent_socket, SOCK_NONBLOCK);
 
 	session_down(c, "the channel to the guest's agent was cut: nobody knows how the command "
 			"ended");

@@ -23,6 +23,7 @@
 
 #include "gdb-peer.h"
 #include "qmp.h"
+#include "util/unix-connect.h"
 #include "watch.h"
 
 #define SESSION_NAME "gdb.session"
@@ -284,7 +285,7 @@ static void begin_session(GdbForward *g, int fd)
 		close(fd);
 		return;
 	}
-	g->stub.fd = keeper_connect_unix(g->k->boot->gdb_socket);
+	g->stub.fd = unix_connect(g->k->boot->gdb_socket, SOCK_NONBLOCK);
 	if (g->stub.fd < 0) {
 		klog("%s: %s", g->k->boot->gdb_socket, g_strerror(-g->stub.fd));
 		g->stub.fd = -1;
@@ -383,7 +384,7 @@ void gdb_forward_qemu_here(GdbForward *g)
 		return;
 	klog("a gdb was connected when the keeper before this one died");
 	g->was_stopped = text[0] == '1';
-	g->stub.fd = keeper_connect_unix(g->k->boot->gdb_socket);
+	g->stub.fd = unix_connect(g->k->boot->gdb_socket, SOCK_NONBLOCK);
 	begin_mending(g);
 }
 

@@ -47,6 +47,3 @@ void keeper_end(Keeper *k, const char *why);
 
 /* QEMU is connected: its pid is known (once in the life of a keeper). */
 void keeper_qemu_here(Keeper *k);
-
-/* Connects to a unix socket whose path may be longer than sun_path: a non-blocking fd or -errno. */
-int keeper_connect_unix(const char *path);

@@ -89,32 +89,6 @@ void keeper_qemu_here(Keeper *k)
 
 /* --- Sockets ---------------------------------------------------------------------------------- */
 
-int keeper_connect_unix(const char *path)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	g_autofree char *folder = g_path_get_dirname(path), *base = g_path_get_basename(path);
-	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, saved;
-
-	if (dir < 0)
-		return -errno;
-	/* By way of the folder's fd, because sun_path is short. */
-	if (g_snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, base) >=
-	    (int) sizeof(a.sun_path)) {
-		close(dir);
-		return -ENAMETOOLONG;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *) &a, sizeof(a)) == 0) {
-		close(dir);
-		return fd;
-	}
-	saved = errno;
-	if (fd >= 0)
-		close(fd);
-	close(dir);
-	return -saved;
-}
-
 /* The name appears when connections are taken, and not before. -1 with an error. */
 static int listen_for_clients(GError **error)
 {

@@ -16,6 +16,7 @@
 #include "lines.h"
 #include "setup.h"
 #include "streams.h"
+#include "util/unix-connect.h"
 #include "watch.h"
 
 #define READ_BYTES 4096
@@ -239,7 +240,7 @@ static gboolean try_connect(gpointer data)
 	Qmp *q = data;
 	struct ucred cred = {0};
 	socklen_t size = sizeof(cred);
-	int fd = keeper_connect_unix(q->k->boot->qmp_socket);
+	int fd = unix_connect(q->k->boot->qmp_socket, SOCK_NONBLOCK);
 
 	if (fd < 0) {
 		if (g_get_monotonic_time() < q->deadline)
