@@ -24,7 +24,9 @@ static gboolean run(const Verb *verb, VerbContext *ctx, char **args, GError **er
 
 	if (ctx->dry_run) {
 		printf("would %s %s, keeping its disks, gdb port and definition\n",
-		       ctx->vm->state == VM_OFF ? "tidy up after" : force ? "end" : "switch off",
+		       ctx->vm->state == VM_OFF ? "tidy up after"
+		       : force			? "end"
+						: "switch off",
 		       name);
 		return TRUE;
 	}
