@@ -5,8 +5,8 @@
 One line a test with its time, the log's tail under a failure, and last, alone on its line,
 "N passed, N failed, N skipped". Every test has a deadline. Logs stay in build/test-logs.
 
-A VM scenario is an executable file tests/vm/NAME.py or NAME.sh. It ends with 0 (passed),
-77 (skipped: its last line says why) or anything else (failed). Lines in its first 20 say:
+A VM scenario is a file tests/vm/NAME.py or NAME.sh that begins with "#!" (helpers do not). It ends
+with 0 (passed), 77 (skipped: its last line says why) or anything else (failed). Its head says:
     # tier: ci | long        (default ci; long ones run with --all)
     # deadline: SECONDS      (default 180)
     # alone                  (runs while no other scenario does: it measures time or fills a disk)
@@ -30,6 +30,7 @@ BUILD_DEV = os.path.join(TOP, "build-dev")
 LOGS = os.path.join(BUILD, "test-logs")
 SKIP = 77
 TAIL_LINES = 40
+INTERPRETERS = {".py": sys.executable, ".sh": "sh"}
 
 
 class Tally:
@@ -160,8 +161,11 @@ def run_meson(tally, patterns, everything):
 # --- VM scenarios -------------------------------------------------------------------------------
 
 def scenario_header(path):
+    """What its first lines say; None for a file that is no scenario."""
     header = {"tier": "ci", "deadline": 180, "alone": False}
     with open(path) as f:
+        if not f.readline().startswith("#!"):
+            return None
         for _, line in zip(range(20), f):
             found = re.match(r"# (tier|deadline): (\w+)\s*$", line)
             if found:
@@ -177,11 +181,9 @@ def scenarios(patterns, everything):
     for entry in sorted(os.listdir(folder)):
         path = os.path.join(folder, entry)
         name, ext = os.path.splitext(entry)
-        if ext not in (".py", ".sh") or not os.access(path, os.X_OK):
-            continue
-        header = scenario_header(path)
-        if wanted("vm/" + name, patterns) and (everything or header["tier"] == "ci"):
-            yield "vm/" + name, path, header
+        header = scenario_header(path) if ext in INTERPRETERS else None
+        if header and wanted("vm/" + name, patterns) and (everything or header["tier"] == "ci"):
+            yield "vm/" + name, [INTERPRETERS[ext], path], header
 
 
 def run_scenarios(tally, patterns, everything, jobs):
@@ -191,11 +193,11 @@ def run_scenarios(tally, patterns, everything, jobs):
     chosen = list(scenarios(patterns, everything))
     try:
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(lambda s: run_one(tally, s[0], [s[1]], s[2]["deadline"], env),
+            list(pool.map(lambda s: run_one(tally, s[0], s[1], s[2]["deadline"], env),
                           [s for s in chosen if not s[2]["alone"]]))
-        for name, path, header in chosen:
+        for name, argv, header in chosen:
             if header["alone"]:
-                run_one(tally, name, [path], header["deadline"], env)
+                run_one(tally, name, argv, header["deadline"], env)
     finally:
         end_marked(run_id)
 

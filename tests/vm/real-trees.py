@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# tier: long
 # deadline: 3000
 """Two real trees of many modules, from Debian's kernel source: the device mapper and netfilter.
 
