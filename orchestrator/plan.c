@@ -8,13 +8,15 @@
 #include "util/error.h"
 
 /*
- * The kernel's command line. nokaslr: gdb has the addresses of vmlinux. quiet: under TCG each line
+ * The kernel's command line. nokaslr: gdb has the addresses of vmlinux. nopti: gdb can set
+ * breakpoints in the kernel also while a processor is in user space. quiet: under TCG each line
  * on the serial port costs; warnings and worse still go there, everything is in the log. What is
  * off or cut short here is of no use to a VM without the hardware in question, and costs boot time
  * where nothing is accelerated.
  */
-#define CMDLINE                                                                                    \
-	"console=ttyS0 quiet nokaslr 8250.nr_uarts=1 i8042.noaux i8042.nokbd random.trust_cpu=on " \
+#define CMDLINE                                                                      \
+	"console=ttyS0 quiet nokaslr nopti 8250.nr_uarts=1 i8042.noaux i8042.nokbd " \
+	"random.trust_cpu=on "                                                       \
 	"cryptomgr.notests no_timer_check rcupdate.rcu_expedited=1"
 
 #define LONGEST_SOCKET "keeper.sock" /* in the runtime folder */

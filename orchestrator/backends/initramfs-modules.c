@@ -2,7 +2,6 @@
 #include "initramfs-modules.h"
 
 #include <archive.h>
-#include <elf.h>
 #include <errno.h>
 #include <libkmod.h>
 #include <string.h>
@@ -124,21 +123,14 @@ static GByteArray *read_decompressed(const char *path, GError **error)
 	return g_steal_pointer(&bytes);
 }
 
-/* --- trimming --------------------------------------------------------------------------------- */
+/* --- the signature ---------------------------------------------------------------------------- */
 
 /*
- * Under emulation much of a module's loading time (600 ms of the set) is not for the module's work:
- *   its signature       180 ms
- *   its trace events     90 ms   (a folder of files in tracefs for each; sunrpc has hundreds)
- *   its ftrace records   40 ms
- *   its BTF              10 ms
- * So the guest's own modules go without: they cannot be traced with ftrace, kprobes still work. The
- * modules that a user loads are untouched. The signature is over all bytes, so it goes first; with
- * CONFIG_MODULE_SIG_FORCE or lockdown the kernel would refuse them, and kernel.c's check is the
- * place to say so.
+ * Under emulation the check of the signatures is a third of the time that loading the set takes
+ * (180 of 600 ms). A kernel that insists on them (CONFIG_MODULE_SIG_FORCE) is refused by
+ * kernel-require.c, since it would take no module of the user's either. All else stays: the guest's
+ * own modules can be traced like any other.
  */
-static const char *const trimmed_sections[] = {"_ftrace_events", "__mcount_loc", ".BTF"};
-
 static void trim_signature(GByteArray *module)
 {
 	const gsize n = strlen(SIGNATURE_MARK), trailer = 12; /* struct module_signature */
@@ -154,45 +146,6 @@ static void trim_signature(GByteArray *module)
 		g_byte_array_set_size(module, (guint) (end - length));
 }
 
-static gboolean section_named(const GByteArray *m, const Elf64_Shdr *names, const Elf64_Shdr *s,
-			      const char *name)
-{
-	gsize at = names->sh_offset + s->sh_name;
-
-	/* The table of names ends with a NUL: checked by the caller. */
-	return s->sh_name < names->sh_size && strcmp((const char *) m->data + at, name) == 0;
-}
-
-static gboolean is_trimmed(const GByteArray *m, const Elf64_Shdr *names, const Elf64_Shdr *s)
-{
-	for (gsize i = 0; i < G_N_ELEMENTS(trimmed_sections); i++)
-		if (section_named(m, names, s, trimmed_sections[i]))
-			return TRUE;
-	return FALSE;
-}
-
-/* The kernel looks for these sections by name: without one they are bytes that nobody reads. */
-static void trim_sections(GByteArray *module)
-{
-	Elf64_Ehdr *elf = (Elf64_Ehdr *) (gpointer) module->data;
-	Elf64_Shdr *sections, *names;
-
-	if (module->len < sizeof(*elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
-	    elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_shentsize != sizeof(*sections) ||
-	    elf->e_shoff > module->len || elf->e_shoff % 8 ||
-	    (module->len - elf->e_shoff) / sizeof(*sections) < elf->e_shnum ||
-	    elf->e_shstrndx >= elf->e_shnum)
-		return;
-	sections = (Elf64_Shdr *) (gpointer) (module->data + elf->e_shoff);
-	names = &sections[elf->e_shstrndx];
-	if (names->sh_offset > module->len || names->sh_size > module->len - names->sh_offset ||
-	    !names->sh_size || module->data[names->sh_offset + names->sh_size - 1] != '\0')
-		return;
-	for (guint i = 1; i < elf->e_shnum; i++)
-		if (is_trimmed(module, names, &sections[i]))
-			sections[i].sh_name = 0;
-}
-
 GBytes *initramfs_module_read(const char *path, GError **error)
 {
 	GByteArray *module = read_decompressed(path, error);
@@ -200,6 +153,5 @@ GBytes *initramfs_module_read(const char *path, GError **error)
 	if (!module)
 		return NULL;
 	trim_signature(module);
-	trim_sections(module);
 	return g_byte_array_free_to_bytes(module);
 }

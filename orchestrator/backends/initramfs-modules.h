@@ -11,9 +11,5 @@
  */
 GPtrArray *initramfs_modules(const char *folder, const char *const *names, GError **error);
 
-/*
- * The module's bytes, decompressed (.xz .zst .gz), without what only costs time to load:
- * signature, trace events, ftrace records, BTF. A module that cannot be trimmed is returned as it
- * is.
- */
+/* The module's bytes, decompressed (.xz .zst .gz) and without its signature. */
 GBytes *initramfs_module_read(const char *path, GError **error);

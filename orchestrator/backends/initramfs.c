@@ -16,7 +16,7 @@
 #include "util/error.h"
 #include "util/paths.h"
 
-#define FORMAT_VERSION "3" /* changes when the content does for the same agent and modules */
+#define FORMAT_VERSION "4" /* changes when the content does for the same agent and modules */
 #define KEEP_DAYS 14	   /* an initramfs that no `up` has used for so long is removed */
 
 /*
