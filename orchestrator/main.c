@@ -125,9 +125,9 @@ static GOptionContext *option_context(const Verb *verb, Common *common)
 static void print_verb_help(const Verb *verb, GOptionContext *context)
 {
 	g_autofree char *all = g_option_context_get_help(context, TRUE, NULL);
-	const char *options = strchr(all, '\n'); /* GLib's own usage line goes */
+	const char *options = strstr(all, "\n\n"); /* GLib's own usage lines go */
 
-	printf("devvm %s: %s\n\nUsage: devvm %s %s\n%s", verb->name, verb->help, verb->name,
+	printf("devvm %s: %s\n\nUsage: devvm %s %s%s", verb->name, verb->help, verb->name,
 	       verb->synopsis ? verb->synopsis : "", options ? options : "");
 	if (verb->examples)
 		printf("Examples:\n%s\n", verb->examples);
