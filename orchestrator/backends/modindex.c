@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../util/error.h"
@@ -206,16 +205,29 @@ static gint compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
+/* The kernel's own index, by contents: a build tree's is written anew after each build. */
+static void sum_kernel(GChecksum *sum, const ModIndex *index)
+{
+	static const char *const names[] = {"modules.dep", "modules.alias", "modules.softdep"};
+
+	g_checksum_update(sum, (const guchar *) index->kernel, -1);
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(index->kernel, names[i], NULL);
+		g_autofree char *text = NULL;
+		gsize size;
+
+		if (g_file_get_contents(path, &text, &size, NULL))
+			g_checksum_update(sum, (const guchar *) text, (gssize) size);
+	}
+}
+
 /* All that depmod's result hangs on. NULL when a staged module cannot be read. */
 static char *compute_digest(const ModIndex *index, GError **error)
 {
 	g_autofree char *own = g_build_filename(index->staging, OWN_FOLDER, NULL);
-	g_autofree char *kernel_dep = g_build_filename(index->kernel, "modules.dep", NULL);
 	g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
 	g_autoptr(GDir) dir = g_dir_open(own, 0, error);
-	g_autofree char *kernel = NULL;
-	struct stat st = {0};
 	const char *name;
 
 	if (!dir)
@@ -224,10 +236,7 @@ static char *compute_digest(const ModIndex *index, GError **error)
 		if (g_str_has_suffix(name, ".ko"))
 			g_ptr_array_add(files, g_strdup(name));
 	g_ptr_array_sort(files, compare_names);
-	stat(kernel_dep, &st);
-	kernel = g_strdup_printf("%s %ld.%ld %ld\n", index->kernel, (long) st.st_mtim.tv_sec,
-				 (long) st.st_mtim.tv_nsec, (long) st.st_size);
-	g_checksum_update(sum, (const guchar *) kernel, -1);
+	sum_kernel(sum, index);
 	for (guint i = 0; i < files->len; i++) {
 		g_autofree char *path = g_build_filename(own, files->pdata[i], NULL);
 		g_autoptr(ModInfo) info = modinfo_read(path, error);
