@@ -48,8 +48,14 @@ def check_other_kernel(s, vm, tree):
     os.unlink(ko)
 
 
-def check_in_use(s, vm, tree):
-    """probe2 uses a symbol of probe's: it goes and comes with it; a process holds it."""
+def check_in_use(s, vm):
+    """The guest's own root hangs on sunrpc: the refusal says through whom."""
+    done = s.devvm("unload-module", "sunrpc", "--vm", vm, status=6)
+    expect_in("nfs", done.err, "who holds it")
+    expect("sunrpc" in s.guest(vm, "cat /proc/modules").out, "it is still in")
+
+
+def check_unload(s, vm):
     s.devvm("reload-module", "probe")
     s.devvm("unload-module", "probe")
     expect("probe" not in s.guest(vm, "cat /proc/modules").out, "unload-module unloads")
@@ -66,7 +72,8 @@ with Scenario(__file__) as s:
     check_build_error(s, vm, tree)
     check_failing_init(s, vm, tree)
     check_other_kernel(s, vm, tree)
-    check_in_use(s, vm, tree)
+    check_in_use(s, vm)
+    check_unload(s, vm)
     s.devvm("reload-module", "nosuch", status=4)
     shutil.rmtree(tree)
     s.work = os.path.dirname(tree)
