@@ -14,7 +14,7 @@ def bench(s):
     tree = s.probe_tree("memory")
     vm = s.new_vm()
     s.devvm("up", vm, cwd=tree)
-    s.devvm("reload-module", "memory", "--in-guest", cwd=tree)
+    s.devvm("reload-module", "memory", "--in-guest", cwd=tree, deadline=600)
     s.guest(vm, f"find -L /lib/modules/{kernel_release()}/build/include | wc -l")
     sizes = {"keeper": kilobytes(s.keeper_pid(vm)), "nfsd": kilobytes(s.nfsd_pid(vm))}
     sizes["together"] = {k: sum(v[k] for v in sizes.values()) for k in sizes["keeper"]}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# deadline: 300
+# deadline: 500
 """kill -9 of devvm-nfsd while the guest builds: the build waits a moment, goes on and succeeds."""
 import contextlib
 import os
@@ -23,7 +23,7 @@ with Scenario(__file__) as s:
         os.kill(nfsd, signal.SIGKILL)
         kills += 1
         wait_for(lambda n=nfsd: s.nfsd_pid(vm) not in (n, None), "a new server", 20)
-    out, err = build.communicate(timeout=200)
+    out, err = build.communicate(timeout=400)
     say(f"{kills} kills during the build")
     expect(kills >= 1, "it was killed during the build")
     expect(build.returncode == 0, f"the build succeeds: {out}{err}")
