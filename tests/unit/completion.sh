@@ -43,7 +43,7 @@ expect 'elf ' devvm ls --vm = e
 expect '*--dry-run*--help*--vm*' devvm up -
 expect '--json ' devvm config --j
 expect '--force ' devvm init --f
-expect 'up ' devvm help u
+expect 'unload-module up ' devvm help u
 expect ' ' devvm nonsense ''
 expect ' ' devvm exec elf -- ''
 # shellcheck disable=SC2016
