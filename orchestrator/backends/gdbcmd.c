@@ -10,6 +10,7 @@
 #include "gdbcmd.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "../util/error.h"
 
@@ -79,12 +80,33 @@ static void add_safe_path(GPtrArray *list, const char *scripts)
 		add(list, "add-auto-load-safe-path %s", target);
 }
 
+static gboolean has_folder(char **folders, const char *path)
+{
+	for (gsize i = 0; folders && folders[i]; i++) {
+		gsize n = strlen(folders[i]);
+
+		if (!strncmp(path, folders[i], n) && (path[n] == '/' || !path[n]))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Where modules may stand: the trees, and the kernel's build tree. */
+static char *search_folders(const Vm *vm, const char *separator)
+{
+	g_autofree char *trees = g_strjoinv(separator, vm->trees);
+
+	if (!vm->build_tree || !vm->build || has_folder(vm->trees, vm->build))
+		return g_steal_pointer(&trees);
+	return g_strconcat(trees, *trees ? separator : "", vm->build, NULL);
+}
+
 static void setup_make(const GdbRequest *request, Setup *setup)
 {
 	const Vm *vm = request->vm;
 	g_autofree char *scripts = kernel_scripts(vm);
 	g_autofree char *symbols = g_build_filename(vm->run_dir, "symbols.json", NULL);
-	g_autofree char *trees = g_strjoinv("\n", vm->trees);
+	g_autofree char *search = search_folders(vm, "\n");
 	g_autofree char *address = vm_gdb_address(vm);
 
 	setup->early = g_ptr_array_new_with_free_func(g_free);
@@ -97,13 +119,13 @@ static void setup_make(const GdbRequest *request, Setup *setup)
 	add(setup->early, "set breakpoint pending on");
 	add_string(setup->late, "vm", vm->name);
 	add_string(setup->late, "symbols", symbols);
-	add_string(setup->late, "search", trees);
+	add_string(setup->late, "search", search);
 	if (request->lx_symbols)
 		add(setup->late, "set $devvm_loader = \"off\"");
 	add(setup->late, "source %s", request->script);
 	add(setup->late, "target remote %s", address);
 	if (request->lx_symbols) {
-		g_autofree char *folders = g_strjoinv(" ", vm->trees);
+		g_autofree char *folders = search_folders(vm, " ");
 
 		add(setup->late, "lx-symbols %s", folders);
 	}

@@ -107,6 +107,10 @@ static void test_lx_symbols(void)
 	g_autofree char *build = g_dir_make_tmp("devvm-gdb-XXXXXX", NULL);
 	g_autofree char *scripts = g_build_filename(build, "vmlinux-gdb.py", NULL);
 	g_autofree char *safe = g_strdup_printf("add-auto-load-safe-path %s", build);
+	g_autofree char *lx = g_strdup_printf("lx-symbols /src/a tree /src/b %s", build);
+	char *both[] = {g_path_get_dirname(build), NULL};
+	g_autofree char *above = g_strdup_printf("lx-symbols %s", both[0]);
+	g_auto(GStrv) other = NULL;
 	Vm vm = sample();
 	GdbRequest request = request_for(&vm);
 	g_autoptr(GError) error = NULL;
@@ -122,7 +126,11 @@ static void test_lx_symbols(void)
 	argv = gdb_command_line(&request);
 	g_assert_cmpint(position(argv, safe), >, 0);
 	g_assert_cmpint(position(argv, "set $devvm_loader = \"off\""), >, 0);
-	g_assert_cmpint(position(argv, "lx-symbols /src/a tree /src/b"), >, 0);
+	g_assert_cmpint(position(argv, lx), >, 0);
+	vm.trees = both;
+	other = gdb_command_line(&request);
+	g_assert_cmpint(position(other, above), >, 0);
+	g_free(both[0]);
 	g_unlink(scripts);
 	g_rmdir(build);
 }
