@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -45,6 +46,23 @@ static gboolean check_override(const ReloadPlan *plan, GError **error)
 			  command, plan->name, plan->name);
 }
 
+/* In the project's trees, else in those of a kernel that is a build tree. */
+static ModPlace *find_module(const Vm *vm, const char *name, const ModuleConfig *module,
+			     GError **error)
+{
+	g_autofree char *link = vm->build ? g_build_filename(vm->build, "source", NULL) : NULL;
+	g_autofree char *source = link && vm->build_tree ? realpath(link, NULL) : NULL;
+	char *kernel[] = {source ? source : vm->build, NULL};
+	g_autoptr(GError) local = NULL;
+	ModPlace *place = modfind(name, vm->trees, module, &local);
+
+	if (!place && vm->build_tree && g_error_matches(local, DEVVM_ERROR, DEVVM_ERROR_NOT_FOUND))
+		place = modfind(name, kernel, module, NULL);
+	if (!place)
+		g_propagate_error(error, g_steal_pointer(&local));
+	return place;
+}
+
 ReloadPlan *reload_plan(const Vm *vm, const Config *config, const char *name,
 			const ReloadOptions *options, GError **error)
 {
@@ -71,7 +89,7 @@ ReloadPlan *reload_plan(const Vm *vm, const Config *config, const char *name,
 	}
 	if (!check_override(plan, error))
 		return NULL;
-	place = modfind(name, vm->trees, plan->module, error);
+	place = find_module(vm, name, plan->module, error);
 	plan->build = place ? modbuild_plan(vm, place, plan->options.where, error) : NULL;
 	return plan->build ? g_steal_pointer(&plan) : NULL;
 }

@@ -138,16 +138,20 @@ static char *make_command(const Vm *vm, const ModPlace *place, const BuildPlan *
 	return g_strdup_printf("make -j%u -C %s M=%s%s modules", jobs, objtree, root, args);
 }
 
+static gboolean is_below(const char *folder, const char *path)
+{
+	gsize length = strlen(folder);
+
+	return g_str_has_prefix(path, folder) && (path[length] == '/' || !path[length]);
+}
+
+/* TRUE when the guest has the folder, to write in: a tree, or its kernel's build tree. */
 static gboolean in_trees(const Vm *vm, const char *folder)
 {
-	for (gsize i = 0; vm->trees && vm->trees[i]; i++) {
-		gsize length = strlen(vm->trees[i]);
-
-		if (g_str_has_prefix(folder, vm->trees[i]) &&
-		    (folder[length] == '/' || !folder[length]))
+	for (gsize i = 0; vm->trees && vm->trees[i]; i++)
+		if (is_below(vm->trees[i], folder))
 			return TRUE;
-	}
-	return FALSE;
+	return vm->build_tree && vm->build && is_below(vm->build, folder);
 }
 
 static gboolean choose_where(const Vm *vm, BuildPlan *plan, BuildWhere where, GError **error)
