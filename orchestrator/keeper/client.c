@@ -24,8 +24,9 @@ typedef struct {
 	FrameReader in;
 	GByteArray *out; /* frames on their way to the client: about two at most */
 	GPtrArray *streams;
-	guint next; /* whose turn it is to be put into out */
-	guint idle; /* source that frees the client */
+	guint next;	 /* whose turn it is to be put into out */
+	gboolean midway; /* an operation of its has been taken to the guest */
+	guint idle;	 /* source that frees the client */
 } Client;
 
 /* One operation as the client sees it. */
@@ -325,8 +326,9 @@ static gboolean take_open(Client *c, guint32 id, guint8 *payload, gsize n)
 	} else if (op >= PROTO_OP_KEEPER_STATUS || op == PROTO_OP_SETUP) {
 		end(o, PROTO_FAILED, ENOSYS, "the keeper does not know this operation");
 	} else {
-		o->stream =
-			streams_open(k->streams, FALSE, op, payload + 4, n - 4, &operation_ops, o);
+		o->stream = streams_open(k->streams, c->midway ? STREAM_LATER : STREAM_FIRST, op,
+					 payload + 4, n - 4, &operation_ops, o);
+		c->midway = TRUE;
 		if (!o->stream)
 			end(o, PROTO_FAILED, EAGAIN,
 			    "too many operations run in this guest at once: end some first");

@@ -14,8 +14,9 @@
 #include "guest-agent/protocol.h"
 
 #define DONE_NAME "setup.done"
-#define WORDS_MAX 4096	    /* kept of what the agent says */
-#define CLOCK_AFTER_MS 1000 /* a stop this long is worth setting the guest's clock */
+#define WORDS_MAX 4096 /* kept of what the agent says */
+#define LAG_MS 20      /* a guest's clock this far behind is set */
+#define SETTLE_MS 50   /* single steps are many short stops: one setting for all */
 #define PUT_PART (16 * 1024)
 
 typedef enum { CONNECTING, SETTING_UP, PUTTING, READY, FAILED, GOING } State;
@@ -31,6 +32,8 @@ struct Setup {
 	guint64 left; /* bytes of it to send */
 	guint window; /* bytes we may send */
 	gint64 begun_us, ready_us;
+	gint64 lag_ms; /* how long the VM has been stopped since its clock was set */
+	guint clock_timer;
 };
 
 static void next_file(Setup *s);
@@ -125,7 +128,7 @@ static void begin_setup(Setup *s)
 	g_string_truncate(s->words, 0);
 	s->begun_us = g_get_real_time();
 	set_state(s, SETTING_UP);
-	s->stream = streams_open(s->k->streams, TRUE, PROTO_OP_SETUP, arguments->data,
+	s->stream = streams_open(s->k->streams, STREAM_INTERNAL, PROTO_OP_SETUP, arguments->data,
 				 arguments->len, &setup_ops, s);
 	if (!s->stream)
 		fail(s, "the guest's setup is too long for one message");
@@ -231,8 +234,8 @@ static void next_file(Setup *s)
 	wire_put_u32(&w, st.st_mode & 0777);
 	wire_put_u64(&w, s->left);
 	s->stream = w.bad ? NULL
-			  : streams_open(s->k->streams, TRUE, PROTO_OP_PUT, arguments, w.pos,
-					 &put_ops, s);
+			  : streams_open(s->k->streams, STREAM_INTERNAL, PROTO_OP_PUT, arguments,
+					 w.pos, &put_ops, s);
 	if (!s->stream) {
 		drop_file(s);
 		fail(s, "cannot put a file into the guest: its path is too long");
@@ -255,9 +258,10 @@ static void set_clock(Setup *s)
 	guint8 arguments[8];
 	struct wire w = wire_over(arguments, sizeof(arguments));
 
+	s->lag_ms = 0;
 	wire_put_u64(&w, (guint64) g_get_real_time() * 1000);
-	streams_open(s->k->streams, TRUE, PROTO_OP_CLOCK, arguments, sizeof(arguments), &clock_ops,
-		     s);
+	streams_open(s->k->streams, STREAM_INTERNAL, PROTO_OP_CLOCK, arguments, sizeof(arguments),
+		     &clock_ops, s);
 }
 
 /* --- What happens to the guest ---------------------------------------------------------------- */
@@ -317,10 +321,21 @@ void setup_guest_going(Setup *s)
 		set_state(s, GOING);
 }
 
+static gboolean clock_is_due(gpointer data)
+{
+	Setup *s = data;
+
+	s->clock_timer = 0;
+	if (s->state == READY && !qmp_stopped(s->k->qmp))
+		set_clock(s);
+	return G_SOURCE_REMOVE;
+}
+
 void setup_resumed(Setup *s, gint64 stopped_ms)
 {
-	if (s->state == READY && stopped_ms >= CLOCK_AFTER_MS)
-		set_clock(s);
+	s->lag_ms += stopped_ms;
+	if (s->state == READY && s->lag_ms >= LAG_MS && !s->clock_timer)
+		s->clock_timer = g_timeout_add(SETTLE_MS, clock_is_due, s);
 }
 
 /* --- Questions -------------------------------------------------------------------------------- */
@@ -390,6 +405,7 @@ void setup_free(Setup *s)
 	if (!s)
 		return;
 	drop_file(s);
+	g_clear_handle_id(&s->clock_timer, g_source_remove);
 	g_string_free(s->words, TRUE);
 	g_free(s->failure);
 	g_free(s);

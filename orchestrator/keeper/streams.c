@@ -21,7 +21,7 @@ struct Stream {
 	Streams *table;
 	guint32 id;
 	guint32 op;
-	gboolean internal, sent, cancelled;
+	gboolean internal, later, sent, cancelled;
 	gint64 opened; /* monotonic µs */
 	const StreamOwner *ops;
 	gpointer owner;
@@ -98,7 +98,7 @@ static guint32 new_id(Streams *t)
 	return id;
 }
 
-Stream *streams_open(Streams *t, gboolean internal, guint32 op, const guint8 *arguments, gsize n,
+Stream *streams_open(Streams *t, StreamKind kind, guint32 op, const guint8 *arguments, gsize n,
 		     const StreamOwner *ops, gpointer owner)
 {
 	guint8 number[4];
@@ -112,7 +112,8 @@ Stream *streams_open(Streams *t, gboolean internal, guint32 op, const guint8 *ar
 		s->table = t;
 		s->id = new_id(t);
 		s->op = op;
-		s->internal = internal;
+		s->internal = kind == STREAM_INTERNAL;
+		s->later = kind == STREAM_LATER;
 		s->opened = g_get_monotonic_time();
 		s->ops = ops;
 		s->owner = owner;
@@ -209,7 +210,7 @@ static gboolean gave_up(Stream *s)
 	g_autofree char *why = NULL;
 	gint64 waited_ms = (g_get_monotonic_time() - s->opened) / 1000;
 
-	if (qmp_stopped_ms(k->qmp) >= STOP_GRACE_MS && waited_ms >= STOP_GRACE_MS) {
+	if (!s->later && qmp_stopped_ms(k->qmp) >= STOP_GRACE_MS && waited_ms >= STOP_GRACE_MS) {
 		why = qmp_stopped_text(k->qmp);
 		stream_end(s, PROTO_FAILED, KEEPER_STOPPED, why);
 		return TRUE;
@@ -244,7 +245,7 @@ static gboolean check(gpointer data)
 
 		if (!s)
 			continue;
-		if (s->sent && stopped && !s->internal && !s->noted) {
+		if ((s->sent || s->later) && stopped && !s->internal && !s->noted) {
 			if (qmp_stopped_ms(t->k->qmp) >= STOP_NOTE_MS)
 				note_stop(s);
 			else

@@ -32,12 +32,19 @@ typedef struct {
 Streams *streams_new(Keeper *k);
 void streams_free(Streams *t);
 
+typedef enum {
+	STREAM_INTERNAL, /* the keeper's own: goes out as soon as there is a session */
+	STREAM_FIRST,	 /* a client's: waits until the guest is ready and running, and fails when
+			    that takes too long: a guest held by gdb is told of after a second */
+	STREAM_LATER, /* of a client in the middle of its work: a guest held by gdb is waited for,
+			 with a note, as for an operation that runs */
+} StreamKind;
+
 /*
- * Opens an operation; arguments: the payload of OPEN behind the op. Operations of the keeper's own
- * (internal) go out as soon as there is a session; a client's wait until the guest is ready and
- * running, and fail when that takes too long. NULL: the table is full, or the arguments too long.
+ * Opens an operation; arguments: the payload of OPEN behind the op. NULL: the table is full, or the
+ * arguments too long.
  */
-Stream *streams_open(Streams *t, gboolean internal, guint32 op, const guint8 *arguments, gsize n,
+Stream *streams_open(Streams *t, StreamKind kind, guint32 op, const guint8 *arguments, gsize n,
 		     const StreamOwner *ops, gpointer owner);
 
 /* FALSE when the owner breaks the protocol: beyond the window, after the end, too much credit. */

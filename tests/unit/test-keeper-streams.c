@@ -129,7 +129,7 @@ static struct proto_header next(Fixture *f)
 static Stream *open_one(Fixture *f, Owner *o, guint32 op)
 {
 	o->out = g_string_new(NULL);
-	return streams_open(f->t, FALSE, op, NULL, 0, &ops, o);
+	return streams_open(f->t, STREAM_FIRST, op, NULL, 0, &ops, o);
 }
 
 static void deliver_u32(Fixture *f, guint32 id, guint32 type, guint32 value)
@@ -289,6 +289,22 @@ static gboolean loop_until(const gboolean *flag)
 	return *flag;
 }
 
+/* A verb in the middle of its work waits for gdb, however long. */
+static void stopped_guest_is_waited_for(Fixture *f, gconstpointer unused)
+{
+	Owner o = {.out = g_string_new(NULL)};
+
+	stopped_ms = 60000;
+	streams_open(f->t, STREAM_LATER, PROTO_OP_PING, NULL, 0, &ops, &o);
+	g_assert_cmpuint(next(f).type, ==, 0);
+	for (gint64 end = g_get_monotonic_time() + 1500 * 1000; g_get_monotonic_time() < end;)
+		g_main_context_iteration(NULL, FALSE);
+	g_assert_false(o.ended);
+	stopped_ms = 0;
+	g_assert_cmpuint(next(f).type, ==, PROTO_OPEN);
+	g_string_free(o.out, TRUE);
+}
+
 static void stopped_guest_is_told(Fixture *f, gconstpointer unused)
 {
 	Owner o = {0}, quick = {0};
@@ -407,6 +423,7 @@ int main(int argc, char **argv)
 	ADD("floods", floods_of_small_things);
 	ADD("cancel", cancelled_output_is_dropped);
 	ADD("stopped", stopped_guest_is_told);
+	ADD("stopped-midway", stopped_guest_is_waited_for);
 	ADD("waiting-can-be-ended", waiting_command_can_be_ended);
 	ADD("failed-guest", guest_that_failed_is_told);
 	ADD("session-lost", lost_session_ends_what_was_sent);
