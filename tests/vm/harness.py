@@ -126,6 +126,15 @@ def alive(pid):
         return False
 
 
+def parent(pid):
+    """The parent's pid; 0 when the process has gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return int(f.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def cmdline(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:
@@ -442,6 +451,8 @@ class Scenario:
 
     def only_process(self, vm, program):
         found = [p for p, c in processes(program).items() if self.of_vm(c, vm)]
+        # A child between fork and exec still has its parent's name.
+        found = [p for p in found if parent(p) not in found]
         expect(len(found) == 1, f"one {program} of {vm}: {found}")
         return found[0]
 
