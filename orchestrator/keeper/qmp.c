@@ -41,6 +41,9 @@ struct Qmp {
 	pid_t pid;
 	char *state;
 	gint64 stopped_since; /* monotonic µs; 0: running */
+	guint changes;	      /* STOP and RESUME events so far */
+	gboolean asking;      /* a query-status is under way, */
+	guint asked_at;	      /* sent when there had been so many changes */
 	gboolean panicked;
 	gint64 up_us;
 };
@@ -107,12 +110,32 @@ static void set_state(Qmp *q, const char *state, gboolean running)
 	streams_recheck(q->k->streams);
 }
 
+static void on_status(gpointer data, const char *reply);
+
+/*
+ * A reply and an event may overtake each other: an answer that was asked for before the last event
+ * says nothing, and the question is put again.
+ */
+static void ask_status(Qmp *q)
+{
+	if (q->asking)
+		return;
+	q->asking = TRUE;
+	q->asked_at = q->changes;
+	qmp_command(q, "query-status", on_status, q);
+}
+
 static void on_status(gpointer data, const char *reply)
 {
 	Qmp *q = data;
 
+	q->asking = FALSE;
 	if (!reply)
 		return;
+	if (q->asked_at != q->changes) {
+		ask_status(q);
+		return;
+	}
 	if (!strcmp(reply, "guest-panicked"))
 		q->panicked = TRUE;
 	/* A VM that waits for its incoming memory runs in no sense that matters to an operation. */
@@ -128,16 +151,18 @@ static void on_panic(Qmp *q)
 
 	q->panicked = TRUE;
 	klog("the guest's kernel has panicked");
-	qmp_command(q, "query-status", on_status, q);
+	ask_status(q);
 	channel_new_session(q->k->channel, why);
 }
 
 static void on_event(Qmp *q, const char *event)
 {
 	if (!strcmp(event, "STOP")) {
+		q->changes++;
 		set_state(q, "stopped", FALSE);
-		qmp_command(q, "query-status", on_status, q);
+		ask_status(q);
 	} else if (!strcmp(event, "RESUME")) {
+		q->changes++;
 		set_state(q, "running", TRUE);
 	} else if (!strcmp(event, "GUEST_PANICKED")) {
 		on_panic(q);
@@ -195,7 +220,7 @@ static void take_line(gpointer data, const char *line, gsize n)
 	} else if (json_object_has_member(object, "QMP")) {
 		q->up_us = g_get_real_time();
 		qmp_command(q, "qmp_capabilities", NULL, NULL);
-		qmp_command(q, "query-status", on_status, q);
+		ask_status(q);
 	}
 }
 
