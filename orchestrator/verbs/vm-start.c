@@ -108,13 +108,6 @@ static void add_host_warnings(Plan *plan, const char *no_kvm)
 		g_ptr_array_add(plan->warnings, lingering);
 }
 
-/* At each start, since each `make` in a build tree may change them. */
-static void add_kernel_warnings(Plan *plan, const Kernel *kernel)
-{
-	for (char **line = kernel->warnings; *line; line++)
-		g_ptr_array_add(plan->warnings, g_strdup(*line));
-}
-
 static Plan *make_plan(const VerbContext *ctx, const char *name, StartMode mode,
 		       const VmConfig *config, const Kernel *kernel, GError **error)
 {
@@ -137,10 +130,8 @@ static Plan *make_plan(const VerbContext *ctx, const char *name, StartMode mode,
 	box = plan_facts_gather(name, config_project(ctx->config), config, kernel, kvm,
 				record ? record->spec : NULL);
 	plan = plan_make(&box->facts, error);
-	if (plan) {
+	if (plan)
 		add_host_warnings(plan, no_kvm);
-		add_kernel_warnings(plan, kernel);
-	}
 	return plan;
 }
 
@@ -158,7 +149,7 @@ gboolean vm_start(const VerbContext *ctx, const char *name, StartMode mode, GErr
 		config_blame(ctx->config, name, "kernel", error);
 	progress_step(progress, "look at libvirt");
 	g_thread_join(ahead);
-	if (!kernel || (config->disks->len && !kernel_check_disks(kernel, error)))
+	if (!kernel)
 		return FALSE;
 	plan = make_plan(ctx, name, mode, config, kernel, error);
 	progress_step(progress, NULL);
