@@ -474,7 +474,11 @@ static gboolean load(Run *run, GError **error)
 					&cause)) {
 			if (cause->code == DEVVM_ERROR_FAILED)
 				return fail_load(run, i, cause, error);
-			g_propagate_error(error, cause);
+			g_propagate_prefixed_error(
+				error, cause,
+				"%s is unloaded, and not loaded again yet (then: devvm "
+				"reload-module %s): ",
+				(char *) run->load->pdata[i], run->plan->name);
 			return FALSE;
 		}
 		g_ptr_array_add(run->report->loaded_modules, g_strdup(run->load->pdata[i]));
