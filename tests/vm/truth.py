@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# deadline: 2400
+# deadline: 5400
 # alone
 """No stale build, ever: each edit made just before a reload is in the module that is loaded.
 
