@@ -260,16 +260,6 @@ gboolean link_put(Link *link, const char *path, guint mode, const void *data, gs
 	return run(link, PROTO_OP_PUT, &a, &io, &end, error) && check(&end, what, error);
 }
 
-gboolean link_symlink(Link *link, const char *path, const char *target, GError **error)
-{
-	Arguments a = arguments_new();
-	g_autofree char *what = g_strdup_printf("cannot make the link %s in %s", path, link->name);
-
-	wire_put_str(&a.w, path);
-	wire_put_str(&a.w, target);
-	return simple(link, PROTO_OP_SYMLINK, &a, what, error);
-}
-
 char *link_get(Link *link, const char *path, gsize *size, GError **error)
 {
 	Arguments a = arguments_new();
@@ -303,14 +293,6 @@ char *link_users(Link *link, const char *module, const char *fstypes, GError **e
 
 /* --- The guest -------------------------------------------------------------------------------- */
 
-gboolean link_set_clock(Link *link, GError **error)
-{
-	Arguments a = arguments_new();
-
-	wire_put_u64(&a.w, (guint64) g_get_real_time() * 1000);
-	return simple(link, PROTO_OP_CLOCK, &a, "cannot set the guest's clock", error);
-}
-
 gboolean link_power(Link *link, gboolean reboot, GError **error)
 {
 	Arguments a = arguments_new();
@@ -318,13 +300,6 @@ gboolean link_power(Link *link, gboolean reboot, GError **error)
 	wire_put_u32(&a.w, reboot ? 1 : 0);
 	return simple(link, PROTO_OP_POWER, &a,
 		      reboot ? "cannot reboot the guest" : "cannot power the guest off", error);
-}
-
-gboolean link_ping(Link *link, GError **error)
-{
-	Arguments a = arguments_new();
-
-	return simple(link, PROTO_OP_PING, &a, "the guest does not answer", error);
 }
 
 /* A record's text: "\xNN" (Documentation/ABI/testing/dev-kmsg) decoded where it can be shown. */

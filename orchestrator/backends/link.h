@@ -50,13 +50,10 @@ gboolean link_run(Link *link, const char *const *argv, char **out, GError **erro
 
 gboolean link_put(Link *link, const char *path, guint mode, const void *data, gsize size,
 		  GError **error);
-gboolean link_symlink(Link *link, const char *path, const char *target, GError **error);
 char *link_get(Link *link, const char *path, gsize *size, GError **error);
 /* BUSY when the module is in use, NOT_FOUND when it is not loaded. */
 gboolean link_rmmod(Link *link, const char *name, gboolean force, GError **error);
 char *link_users(Link *link, const char *module, const char *fstypes, GError **error);
-gboolean link_set_clock(Link *link, GError **error); /* to the host's clock now */
 gboolean link_power(Link *link, gboolean reboot, GError **error);
 /* Kernel messages from sequence number `since` on, as text lines; *next for the next call. */
 char *link_kernel_log(Link *link, guint64 since, guint64 *next, GError **error);
-gboolean link_ping(Link *link, GError **error);

@@ -305,11 +305,6 @@ void channel_free(Channel *c)
 	g_free(c);
 }
 
-gboolean channel_up(const Channel *c)
-{
-	return c->up;
-}
-
 const char *channel_agent_version(const Channel *c)
 {
 	return c->agent_version ? c->agent_version : "";

@@ -17,8 +17,6 @@ void channel_free(Channel *c);
 void channel_send(Channel *c);
 /* Everything that runs is lost (`why` is for the user): starts over with a HELLO. */
 void channel_new_session(Channel *c, const char *why);
-/* The agent has answered this session's HELLO. */
-gboolean channel_up(const Channel *c);
 /* "" while unknown */
 const char *channel_agent_version(const Channel *c);
 gint64 channel_up_us(const Channel *c);

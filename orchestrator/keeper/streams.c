@@ -276,13 +276,6 @@ void streams_recheck(Streams *t)
 	channel_send(t->k->channel);
 }
 
-void streams_fail_waiting(Streams *t, gint32 value, const char *why)
-{
-	for (guint i = 0; i < PROTO_MAX_STREAMS; i++)
-		if (t->slots[i] && !t->slots[i]->sent && !t->slots[i]->internal)
-			stream_end(t->slots[i], PROTO_FAILED, value, why);
-}
-
 guint streams_count(const Streams *t)
 {
 	guint n = 0;

@@ -68,8 +68,6 @@ void streams_session_lost(Streams *t, const char *why);
 /* --- others ----------------------------------------------------------------------------------- */
 /* Ends all, also what waits. */
 void streams_end_all(Streams *t, const char *why);
-/* Ends the operations of clients that wait to be sent. */
-void streams_fail_waiting(Streams *t, gint32 value, const char *why);
 /* The guest became ready, the VM was stopped or runs again: looks again at what waits. */
 void streams_recheck(Streams *t);
 /* How many operations of clients there are. */
